@@ -1,0 +1,15 @@
+//! Processes as values: the static model of a definition, the execution tree of an instance, expressions.
+//!
+//! Pure: no I/O, no clock, no id source of its own, nothing async. Never knows JSON spellings of the API.
+
+pub mod definition;
+pub mod expression;
+pub mod history;
+pub mod instance;
+pub mod value;
+
+/// Gives out ids: the edge decides how they look (design §4).
+pub trait Ids {
+    /// A new id, never given out before.
+    fn next(&mut self) -> String;
+}
