@@ -3,6 +3,7 @@
 //! Pure: functions from values to values. A plan or an instance that does not pass is a report with every failure,
 //! never an `Err`.
 
+mod failure;
 pub mod plan;
 pub mod report;
 
@@ -12,6 +13,7 @@ use crate::process::history::Closed;
 use crate::process::instance::Instance;
 use crate::runner::{JobDefinitions, Refusal};
 
+pub use failure::{failure, missing};
 pub use plan::{MigrationInstruction, MigrationPlan};
 pub use report::{InstanceReport, PlanReport};
 

@@ -1,1 +1,58 @@
-//! The steps themselves: submit, seed, execute, complete, wake. Each decides with pure code and does one store verb.
+//! The steps themselves: seed, execute, complete, wake. Each decides with pure code and does one store verb, then
+//! publishes what would make progress (design §7). The roles are loops around these; the API calls them by hand.
+//!
+//! Nothing here trusts a message beyond its address, and nothing here may be needed for progress but [`wake`] and
+//! [`sweep`]: every publish after a commit only buys time, so a failed one is logged and forgotten.
+
+mod by_hand;
+mod decide;
+mod execute;
+mod look;
+mod monitor;
+mod publisher;
+mod seed;
+mod wake;
+
+pub use by_hand::ByHand;
+pub use decide::MigrationDecide;
+pub use execute::Done;
+pub use look::progress;
+pub use publisher::Publisher;
+pub use wake::Sweep;
+
+use std::sync::Arc;
+
+use crate::queue::{BatchEvent, Message, Queue};
+use crate::store::{BatchStore, Decide};
+
+/// What the steps work on.
+#[derive(Clone)]
+pub struct Steps {
+    pub store: Arc<dyn BatchStore>,
+    pub queue: Arc<dyn Queue>,
+    pub decide: Arc<dyn Decide>,
+}
+
+impl Steps {
+    #[must_use]
+    pub fn new(store: Arc<dyn BatchStore>, queue: Arc<dyn Queue>) -> Self {
+        Self { store, queue, decide: Arc::new(MigrationDecide) }
+    }
+
+    /// Publishes wakes. What cannot be published is found by [`wake`] later, so it is only said.
+    async fn publish(&self, messages: &[Message]) {
+        if messages.is_empty() {
+            return;
+        }
+        let failed: Vec<_> = self.queue.publish(messages).await.into_iter().filter_map(Result::err).collect();
+        if let Some(first) = failed.first() {
+            tracing::warn!(failed = failed.len(), of = messages.len(), error = %first, "wakes were not published; they are found by the next wake");
+        }
+    }
+
+    async fn announce(&self, event: BatchEvent, batch: &str) {
+        if let Err(error) = self.queue.announce(event, batch).await {
+            tracing::warn!(batch, event = event.topic(), %error, "the event was not published");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Waking (design §7.6): publish what the rows say is due. Start-up recovery, lost messages, retries and resume are this.
+
+use std::collections::BTreeSet;
+
+use super::{Steps, look::progress};
+use crate::queue::{Address, Message};
+use crate::store::{Error, WakeLimits, Woken};
+
+/// Batches looked at in one statement of a sweep.
+const SWEEP_PAGE: u32 = 500;
+
+/// What a monitor remembers between two sweeps: what would have made progress at the last one.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    held: BTreeSet<String>,
+}
+
+impl Steps {
+    /// One round of wake: rows that are due are moved on and published. Gives what was found; less than the limits means all.
+    ///
+    /// # Errors
+    /// When the database could not be reached.
+    pub async fn wake(&self, limits: WakeLimits) -> Result<Woken, Error> {
+        let woken = self.store.wake(limits).await?;
+        let works = woken.work.iter().cloned().map(Address::from);
+        let instances = woken.instances.iter().map(|instance| Address::Instance { instance: instance.clone() });
+        let timers = woken.timers.iter().map(|timer| Address::Timer { timer: timer.clone() });
+        let messages: Vec<Message> = works.chain(instances).chain(timers).map(Message::to).collect();
+        self.publish(&messages).await;
+        Ok(woken)
+    }
+
+    /// Looks at every batch, and publishes for those where the same would have made progress at the sweep before too:
+    /// then its message was lost. Gives how many.
+    ///
+    /// # Errors
+    /// When the database could not be read; what is remembered stays as it was.
+    pub async fn sweep(&self, sweep: &mut Sweep) -> Result<usize, Error> {
+        let mut held = BTreeSet::new();
+        let mut stalled = vec![];
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.batch_ids(after.as_deref(), SWEEP_PAGE).await?;
+            let Some(last) = page.last().cloned() else { break };
+            for address in self.store.look(&page).await?.iter().filter_map(progress) {
+                let key = format!("{address:?}");
+                if sweep.held.contains(&key) {
+                    stalled.push(Message::to(address));
+                }
+                held.insert(key);
+            }
+            after = Some(last);
+        }
+        sweep.held = held;
+        self.publish(&stalled).await;
+        Ok(stalled.len())
+    }
+}
