@@ -81,6 +81,10 @@ impl Ids for InstanceIds {
         self.given += 1;
         numbered(&self.base, self.given)
     }
+
+    fn next_instance(&mut self) -> String {
+        new_base()
+    }
 }
 
 #[cfg(test)]

@@ -4,18 +4,24 @@
 //! never an `Err`.
 
 mod failure;
+pub mod generate;
+mod migrate;
 pub mod plan;
 pub mod report;
+mod validate_instance;
+pub mod validate_plan;
 
 use crate::process::Ids;
 use crate::process::definition::ProcessDefinition;
 use crate::process::history::Closed;
 use crate::process::instance::Instance;
-use crate::runner::{JobDefinitions, Refusal};
+use crate::runner::JobDefinitions;
 
 pub use failure::{failure, missing};
+pub use generate::{InvalidPlan, generate};
 pub use plan::{MigrationInstruction, MigrationPlan};
 pub use report::{InstanceReport, PlanReport};
+pub use validate_plan::validate_plan;
 
 /// What a migration skips, as its caller asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,8 +49,7 @@ pub struct MigrationCx<'a> {
 /// # Errors
 /// [`NotMigrated`] says why not, with every failure of its validation; the instance is then to be taken as it was.
 pub fn migrate(instance: Instance, cx: &mut MigrationCx<'_>) -> Result<Migrated, NotMigrated> {
-    let _ = cx;
-    Err(NotMigrated::Refused(Refusal::engine(format!("not supported: migrating {}", instance.id))))
+    migrate::migrate(instance, cx)
 }
 
 /// An instance after its migration.

@@ -1,6 +1,6 @@
 //! What a validation found: reports with every failure, and the reference's message for them.
 
-use super::MigrationInstruction;
+use super::{MigrationInstruction, MigrationPlan};
 use crate::process::value::TypedValue;
 
 /// Of a plan (spec-migration §3). Empty when the plan is valid.
@@ -48,6 +48,36 @@ impl PlanReport {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.instructions.is_empty() && self.variables.is_empty()
+    }
+
+    /// The message of a `MigrationPlanValidationException`, to the letter (spec-migration §3.3).
+    #[must_use]
+    pub fn message(&self, plan: &MigrationPlan) -> String {
+        let (source, target) = (&plan.source_definition_id, &plan.target_definition_id);
+        let mut text = format!("ENGINE-23001 Migration plan for process definition '{source}' to '{target}' is not valid:\n");
+        let mut add = |what: String, failures: &[String]| {
+            text.push_str(&format!("\t Migration {what} is not valid:\n"));
+            for failure in failures {
+                text.push_str(&format!("\t\t{failure}\n"));
+            }
+        };
+        for report in &self.instructions {
+            let instruction = &report.instruction;
+            let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "null".to_owned());
+            let (source, target) = (id(&instruction.source_activity_id), id(&instruction.target_activity_id));
+            let update = instruction.update_event_trigger;
+            add(
+                format!(
+                    "instruction MigrationInstructionImpl{{sourceActivityId='{source}', targetActivityId='{target}', \
+                     updateEventTrigger='{update}'}}"
+                ),
+                &report.failures,
+            );
+        }
+        for report in &self.variables {
+            add(format!("variable {}", report.name), &report.failures);
+        }
+        text
     }
 }
 

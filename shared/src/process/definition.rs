@@ -66,6 +66,8 @@ pub struct SequenceFlow {
     pub source: ActivityIx,
     pub target: ActivityIx,
     pub condition: Option<Expression>,
+    /// Run when a token takes the flow.
+    pub listeners: Vec<ExecutionListener>,
 }
 
 /// One flow node, or the synthetic body of a multi-instance one.
@@ -189,9 +191,16 @@ pub struct CallActivity {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallMapping {
-    All { local: bool },
+    All {
+        local: bool,
+    },
     BusinessKey(Expression),
-    Variable { source: Expression, target: String, local: bool },
+    /// A plain `source` is a variable's name; anything else is an expression.
+    Variable {
+        source: Expression,
+        target: String,
+        local: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -404,6 +413,20 @@ impl ProcessDefinition {
             ScopeRef::Activity(up) if self.activities[up].kind.is_multi_instance_body() => Some(up),
             _ => None,
         }
+    }
+
+    /// The scope that instances of an activity are part of: its flow scope or, for the handler of a multi-instance activity,
+    /// the body of that activity.
+    #[must_use]
+    pub fn home_of(&self, ix: ActivityIx) -> ScopeRef {
+        let activity = &self.activities[ix];
+        if !activity.is_for_compensation {
+            return activity.flow_scope;
+        }
+        let boundary = self.activities.iter().find(|a| a.compensation_handler == Some(ix));
+        let host = boundary.and_then(|b| b.attached_to);
+        let body = host.and_then(|h| if self.activities[h].kind.is_multi_instance_body() { Some(h) } else { self.body_of(h) });
+        body.map_or(activity.flow_scope, ScopeRef::Activity)
     }
 
     /// The job definition of an activity's jobs of one type (and, for async ones, of one configuration).

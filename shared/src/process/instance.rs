@@ -88,6 +88,10 @@ pub struct Execution {
     /// Of a call activity: the instance that it called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub called_instance: Option<String>,
+    /// Of a branch whose leaf a migration has made a scope of its own: that leaf's activity instance, which the reference's
+    /// row of the branch goes on naming. Only `activityInstanceId` of variables shows it (FINDINGS 42).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown_instance: Option<String>,
     /// An asyncAfter token that left by a flow already chosen: that flow's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<String>,
@@ -247,6 +251,9 @@ pub struct Variable {
     /// The definition of its open historic record, which a migration may re-point.
     pub history_definition_id: String,
     pub created: i64,
+    /// Set while its execution was no scope: it goes along with the token when the tree expands again (rule 6).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub concurrent_local: bool,
     #[serde(flatten)]
     pub value: TypedValue,
 }

@@ -158,6 +158,9 @@ pub enum Command {
         called_instance: String,
         variables: Variables,
     },
+    CalledDeleted {
+        called_instance: String,
+    },
     CalledUncaught {
         called_instance: String,
         escalation: bool,
@@ -216,4 +219,7 @@ pub struct TaskChange {
     pub priority: Option<i64>,
     pub due: Option<Option<i64>>,
     pub follow_up: Option<Option<i64>>,
+    /// All of them, as they are to be.
+    pub candidate_users: Option<Vec<String>>,
+    pub candidate_groups: Option<Vec<String>>,
 }

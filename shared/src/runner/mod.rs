@@ -4,7 +4,34 @@
 //! the instance is as it was. Effects on other instances are [`Request`]s that the store's verb carries out in
 //! the same transaction.
 
+mod call;
+mod cancel;
 pub mod command;
+mod compensation;
+mod dispatch;
+pub(crate) mod due;
+mod enter;
+mod events;
+mod execute;
+mod expressions;
+mod external;
+mod gateways;
+mod incidents;
+mod jobs;
+mod leave;
+mod listeners;
+pub(crate) mod migrating;
+mod modify;
+mod multi_instance;
+mod run;
+mod start;
+mod tasks;
+mod throw;
+mod timers;
+mod variables;
+
+#[cfg(test)]
+mod tests;
 
 use crate::process::Ids;
 use crate::process::definition::ProcessDefinition;
@@ -51,8 +78,9 @@ impl JobDefinitions for NoJobDefinitions {
 /// # Errors
 /// A [`Refusal`] says why it was not carried out; the instance is then to be taken as it was.
 pub fn run(instance: Instance, command: Command, cx: &mut Cx<'_>) -> Result<Ran, Refusal> {
-    let _ = (instance, cx);
-    Err(Refusal::engine(format!("not supported: {command:?}")))
+    let mut run = run::Run::new(instance, cx);
+    run.command(command)?;
+    Ok(run.finished())
 }
 
 /// The instance after a command.
@@ -95,6 +123,11 @@ pub enum Request {
         super_instance: String,
         called_instance: String,
         variables: Vec<(String, TypedValue)>,
+    },
+    /// This called instance was deleted by itself: the call activity is cancelled.
+    CalledDeleted {
+        super_instance: String,
+        called_instance: String,
     },
     /// Delete a called instance.
     DeleteCalled {
