@@ -9,15 +9,23 @@
 //! | [`work`] | the steps: submit, seed, execute, complete, wake | |
 //! | [`store`] | verbs, each one named transaction | |
 //! | [`queue`] | publish, consume, depth | |
+//! | [`service`], [`config`], [`telemetry`] | what every process has: bootstrap, settings, logs and metrics | |
+//! | [`worker`] | what the loops of the roles share | |
 //! | [`clock`], [`id`] | the doors for time and randomness | |
 
 pub mod batch;
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod job;
 pub mod migration;
 pub mod process;
 pub mod queue;
 pub mod runner;
+pub mod service;
 pub mod store;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod work;
+pub mod worker;

@@ -1,5 +1,7 @@
 //! The arrows between the crates, and what may stand where (ARCHITECTURE.md, invariants 10 to 13).
 
+#![expect(clippy::unwrap_used, reason = "tests: a failure is a panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -3,13 +3,20 @@
 //! RabbitMQ and in-process, one conformance suite for both. A lost, doubled, late or reordered message is harmless,
 //! so no caller needs to know which one it has. AMQP exists only below this module.
 
+mod amqp;
+mod memory;
 mod message;
 
-pub use message::{Address, Message, MessageError};
+pub use amqp::{AmqpBounds, AmqpQueue};
+pub use memory::MemoryQueue;
+pub use message::{Address, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageError};
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+/// How often a message may come back before it ends in the dead queue.
+pub const DELIVERY_LIMIT: u32 = 20;
 
 /// The work queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,7 +80,7 @@ pub enum Error {
 /// One message, handed out and not yet settled. Dropping it unsettled gives it back.
 #[async_trait]
 pub trait Delivery: Send {
-    /// None: it could not be decoded (it is then in no work queue any more, but in the dead one).
+    /// What could not be decoded is never handed out: it is in the dead queue.
     fn message(&self) -> &Message;
     /// The broker says that it handed this out before: a hint that a worker died over it.
     fn redelivered(&self) -> bool;
@@ -106,7 +113,12 @@ pub trait Queue: Send + Sync {
     async fn consume(&self, queue: QueueName, prefetch: u16) -> Result<Box<dyn Consumer>, Error>;
     /// Messages ready and unacked, as far as the queue can tell.
     async fn depth(&self, queue: QueueName) -> Result<u64, Error>;
-    /// Can it publish now? For `/readyz`.
+    /// Can it publish now, and do its consumers consume? For `/readyz`.
     fn ready(&self) -> bool;
+    /// Works, but not as it should: what a person has to put right.
+    fn degraded(&self) -> Option<String> {
+        None
+    }
+    /// Finishes what is under way, gives back what is unsettled, and closes; bounded in time.
     async fn close(&self);
 }

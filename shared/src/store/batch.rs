@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::query::{BatchQuery, HistoricBatchQuery, JobLogQuery, JobQuery, JobSort, Order, Page};
-use super::views::{FailureGroup, FailureRow, IncidentView, JobLogRow, JobView, WorkerRow};
+use super::views::{ClosedIncident, FailureGroup, FailureRow, IncidentView, JobLogRow, JobView, WorkerRow};
 use super::{Caller, Error};
 use crate::batch::{Batch, BatchConfiguration, BatchFacts, HistoricBatch, NewBatch};
 use crate::clock::Millis;
@@ -255,6 +255,10 @@ pub trait BatchStore: Send + Sync {
     async fn batch_job_stacktrace(&self, caller: &Caller, job: &WorkRef) -> Result<Option<Option<String>>, Error>;
     /// Open incidents of batch jobs, at most `limit`, after this id: the API filters them with those of instances.
     async fn batch_incidents(&self, caller: &Caller, after: Option<&str>, limit: u32) -> Result<Vec<IncidentView>, Error>;
+    /// Incidents of batch jobs that are over, as far as their batch's history is kept; at most `limit`, after this id.
+    async fn closed_batch_incidents(&self, _caller: &Caller, _after: Option<&str>, _limit: u32) -> Result<Vec<ClosedIncident>, Error> {
+        Ok(vec![])
+    }
     async fn annotate_batch_incident(&self, caller: &Caller, id: &str, annotation: Option<String>) -> Result<bool, Error>;
 
     async fn job_log(&self, caller: &Caller, query: &JobLogQuery, page: Page) -> Result<Vec<JobLogRow>, Error>;

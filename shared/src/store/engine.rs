@@ -119,6 +119,8 @@ pub trait EngineStore: Send + Sync {
     /// Runs one due job of the instance, if there is one; a failure is charged to the job in a transaction of its own.
     /// Gives whether more are due now.
     async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error>;
+    /// Runs a timer that starts instances, if it is due; a failure is charged to it in a transaction of its own.
+    async fn run_timer(&self, timer: &str) -> Result<RunDue, Error>;
     /// Migrates all or none (`POST /migration/execute`). The inner error names the first instance that could not.
     async fn migrate(
         &self,

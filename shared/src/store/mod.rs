@@ -10,7 +10,9 @@ mod batch;
 mod caller;
 mod engine;
 mod error;
+pub mod predicate;
 pub mod query;
+pub mod sql;
 pub mod views;
 
 pub use batch::{

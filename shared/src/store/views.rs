@@ -60,6 +60,15 @@ pub struct IncidentView {
     pub annotation: Option<String>,
 }
 
+/// An incident that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClosedIncident {
+    pub incident: IncidentView,
+    pub ended: Millis,
+    /// It went with its job; else it was resolved.
+    pub deleted: bool,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobLogRow {
     pub id: String,

@@ -79,21 +79,39 @@ impl Steps {
 
     async fn careful_once(&self, work: &WorkRef) -> Result<Executed, Error> {
         let token = crate::id::new_id();
-        let portion = |jobs| Portion { work: work.clone(), jobs };
+        let whole = Portion { work: work.clone(), jobs: None };
         let (portion, executed) = match self.store.lease(work, &token).await? {
             Lease::Taken { one_by_one } => {
-                let portion = portion(one_by_one.then_some(1));
-                match self.store.execute(std::slice::from_ref(&portion), &Mode::Careful { token }, &*self.decide).await {
-                    Ok(executed) => (portion, executed),
-                    Err(error) if error.is_transient() => return Err(error),
-                    Err(error) => return self.charge(work, &error).await,
-                }
+                return self.under_lease(Portion { jobs: one_by_one.then_some(1), ..whole }, token).await;
             }
-            Lease::GaveUp { executed } => (portion(None), executed),
-            Lease::NotNow | Lease::Gone => (portion(None), Executed::default()),
+            Lease::GaveUp { executed } => (whole, executed),
+            Lease::NotNow | Lease::Gone => (whole, Executed::default()),
         };
         self.after(&[portion], &executed).await?;
         Ok(executed)
+    }
+
+    /// A collision is nobody's death: the same lease is tried again, or its row would be charged for what it did not do.
+    /// A statement that is refused is halved down to the culprit, here too.
+    async fn under_lease(&self, mut portion: Portion, token: String) -> Result<Executed, Error> {
+        let mode = Mode::Careful { token };
+        let mut collisions = 0;
+        loop {
+            match self.store.execute(std::slice::from_ref(&portion), &mode, &*self.decide).await {
+                Ok(executed) => {
+                    self.after(&[portion], &executed).await?;
+                    return Ok(executed);
+                }
+                Err(error) if error.is_transient() => {
+                    collisions += 1;
+                    if error.is_unavailable() || collisions > MAX_COLLISIONS {
+                        return Err(error);
+                    }
+                }
+                Err(error) if portion.jobs == Some(1) => return self.charge(&portion.work, &error).await,
+                Err(_) => portion.jobs = Some(half(portion.jobs)),
+            }
+        }
     }
 
     /// The statement itself was refused, and it is this job's doing: an attempt that failed.
@@ -133,10 +151,15 @@ fn refused_alone(portions: &[Portion]) -> Option<WorkRef> {
     }
 }
 
+/// Half the jobs of a run's front.
+fn half(jobs: Option<u32>) -> u32 {
+    jobs.map_or(HALVING_FROM, |jobs| (jobs / 2).max(1))
+}
+
 /// Half the micro-batch, then the other half; of a single run, its front half.
 fn halves(mut portions: Vec<Portion>) -> Vec<Vec<Portion>> {
     if let [portion] = portions.as_mut_slice() {
-        portion.jobs = Some(portion.jobs.map_or(HALVING_FROM, |jobs| (jobs / 2).max(1)));
+        portion.jobs = Some(half(portion.jobs));
         return vec![portions];
     }
     let second = portions.split_off(portions.len() / 2);

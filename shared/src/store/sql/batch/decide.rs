@@ -1,0 +1,218 @@
+//! The middle of [`execute`](super::execute): instances read in one statement, decided by the pure core, written in one.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::batch::BatchConfiguration;
+use crate::clock::Millis;
+use crate::job::Failure;
+use crate::process::definition::ProcessDefinition;
+use crate::process::history::Closed;
+use crate::process::instance::Instance;
+use crate::runner::Request;
+use crate::store::sql::instance_rows::{Change, Head, Lock, load_instances, write_instances};
+use crate::store::sql::models::Settings;
+use crate::store::sql::working_set::{Member, Surroundings, WorkingSet};
+use crate::store::sql::{SqlStore, Tx, params};
+use crate::store::{Decide, Error, Item, ItemContext, ItemOutcome};
+
+use super::attempt::Attempt;
+
+/// An instance of this transaction, and what became of it.
+struct Held {
+    head: Head,
+    definition_key: String,
+    /// Taken by the last item that needs it.
+    instance: Option<Instance>,
+    /// Items that have not looked at it yet.
+    uses: usize,
+    closed: Vec<Closed>,
+    requests: Vec<Request>,
+    changed: bool,
+    ended: bool,
+}
+
+/// Definitions that the plans name, held against deletion until the commit.
+struct Definitions {
+    models: HashMap<String, Arc<ProcessDefinition>>,
+    settings: Settings,
+}
+
+impl SqlStore {
+    /// Decides every item of these attempts and writes the instances that changed.
+    pub(super) async fn decide_and_write(
+        &self,
+        tx: &mut Tx,
+        now: Millis,
+        attempts: &mut [Attempt],
+        decide: &dyn Decide,
+    ) -> Result<(), Error> {
+        let definitions = self.hold_definitions(tx, attempts).await?;
+        let all: BTreeSet<String> = attempts.iter().flat_map(|a| a.claimed.ids.iter().cloned()).collect();
+        let mut held = hold(tx, &all, Lock::None, attempts).await?;
+        self.decide_items(now, attempts, &all, &mut held, &definitions, decide);
+        let missed = write(tx, &held, &definitions).await?;
+        if !missed.is_empty() {
+            // Changed between reading and writing: once more under their locks, which nothing can miss.
+            let missed: BTreeSet<String> = missed.into_iter().collect();
+            let mut again = hold(tx, &missed, Lock::Update, attempts).await?;
+            self.decide_items(now, attempts, &missed, &mut again, &definitions, decide);
+            if !write(tx, &again, &definitions).await?.is_empty() {
+                return Err(Error::Collision { verb: tx.verb(), source: None });
+            }
+            held.retain(|id, _| !missed.contains(id));
+            held.extend(again);
+        }
+        let asking: Vec<Held> = held.into_values().filter(|h| !h.requests.is_empty()).collect();
+        if asking.is_empty() { Ok(()) } else { self.write_asking(tx, now, asking, &definitions).await }
+    }
+
+    /// Those whose migration asks something of other instances, with these: whoever wrote one of them first sends all of
+    /// the transaction back.
+    async fn write_asking(&self, tx: &mut Tx, now: Millis, asking: Vec<Held>, definitions: &Definitions) -> Result<(), Error> {
+        let around = Surroundings { models: self.models(), now, user: None, default_retries: self.options().default_retries };
+        let mut set = WorkingSet::new(around);
+        for held in asking {
+            let Some(instance) = held.instance else { continue };
+            let definition = match definitions.models.get(&instance.definition_id) {
+                Some(model) => Arc::clone(model),
+                None => self.models().of_instance(tx, &instance.id, &instance.definition_id).await?,
+            };
+            let member = Member { head: Some(held.head), definition, instance, closed: held.closed, ended: held.ended, touched: true };
+            set.adopt(member, held.requests);
+        }
+        set.carry_out(tx).await?;
+        if set.write(tx).await? { Ok(()) } else { Err(Error::Collision { verb: tx.verb(), source: None }) }
+    }
+
+    async fn hold_definitions(&self, tx: &mut Tx, attempts: &[Attempt]) -> Result<Definitions, Error> {
+        let mut wanted = BTreeSet::new();
+        for attempt in attempts {
+            if let BatchConfiguration::Migration { plan, .. } = &attempt.fixed.configuration {
+                wanted.extend([plan.source_definition_id.clone(), plan.target_definition_id.clone()]);
+            }
+        }
+        let wanted: Vec<String> = wanted.into_iter().collect();
+        let sql = "SELECT id FROM process_definition WHERE id {in $1} ORDER BY id {key share}";
+        let mut definitions = Definitions { models: HashMap::new(), settings: Settings::default() };
+        for row in tx.all(sql, params![&wanted]).await? {
+            let id = row.text("id")?;
+            if let Some(model) = self.models().get(tx, &id).await? {
+                definitions.settings.load(tx, &model).await?;
+                definitions.models.insert(id, model);
+            }
+        }
+        Ok(definitions)
+    }
+
+    /// Decides the items that are about one of `ids`, in the order of the attempts.
+    fn decide_items(
+        &self,
+        now: Millis,
+        attempts: &mut [Attempt],
+        ids: &BTreeSet<String>,
+        held: &mut HashMap<String, Held>,
+        definitions: &Definitions,
+        decide: &dyn Decide,
+    ) {
+        for Attempt { row, fixed, claimed, outcomes, .. } in attempts {
+            let named = |of: fn(&crate::migration::MigrationPlan) -> &String| match &fixed.configuration {
+                BatchConfiguration::Migration { plan, .. } => definitions.models.get(of(plan)),
+                BatchConfiguration::SetJobRetries { .. } => None,
+            };
+            let cx = ItemContext {
+                batch: &row.work.batch,
+                configuration: &fixed.configuration,
+                source: named(|plan| &plan.source_definition_id),
+                target: named(|plan| &plan.target_definition_id),
+                job_definitions: &definitions.settings,
+                default_retries: self.options().default_retries,
+                now,
+            };
+            for (id, outcome) in claimed.ids.iter().zip(outcomes.iter_mut()).filter(|(id, _)| ids.contains(*id)) {
+                *outcome = decide_one(&cx, id, held.get_mut(id), |tenant| fixed.reaches(tenant), decide);
+            }
+        }
+    }
+}
+
+fn decide_one(
+    cx: &ItemContext<'_>,
+    id: &str,
+    held: Option<&mut Held>,
+    reaches: impl Fn(Option<&str>) -> bool,
+    decide: &dyn Decide,
+) -> Option<Failure> {
+    let Some(held) = held else {
+        return failure_of(decide.decide(cx, Item { id: id.to_owned(), instance: None }));
+    };
+    held.uses = held.uses.saturating_sub(1);
+    let seen = !held.ended && held.instance.as_ref().is_some_and(|i| reaches(i.tenant_id.as_deref()));
+    let last = held.uses == 0 && !held.changed;
+    let instance = match (seen, last) {
+        (false, _) => None,
+        (true, true) => held.instance.take(),
+        (true, false) => held.instance.clone(),
+    };
+    match decide.decide(cx, Item { id: id.to_owned(), instance }) {
+        ItemOutcome::Failed(failure) => Some(failure),
+        ItemOutcome::Changed { instance, closed, requests, ended } => {
+            held.instance = Some(*instance);
+            held.closed.extend(closed);
+            held.requests.extend(requests);
+            held.ended = ended;
+            held.changed = true;
+            None
+        }
+    }
+}
+
+fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
+    match outcome {
+        ItemOutcome::Failed(failure) => Some(failure),
+        // Of an instance that is not there nothing can have changed.
+        ItemOutcome::Changed { .. } => None,
+    }
+}
+
+async fn hold(tx: &mut Tx, ids: &BTreeSet<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for id in attempts.iter().flat_map(|a| &a.claimed.ids) {
+        *uses.entry(id).or_default() += 1;
+    }
+    let wanted: Vec<String> = ids.iter().cloned().collect();
+    let mut held = HashMap::with_capacity(wanted.len());
+    for stored in load_instances(tx, &wanted, lock).await? {
+        let head = Head::of(&stored);
+        let uses = uses.get(stored.instance.id.as_str()).copied().unwrap_or_default();
+        let one = Held {
+            head,
+            definition_key: stored.definition_key,
+            uses,
+            closed: vec![],
+            requests: vec![],
+            changed: false,
+            ended: false,
+            instance: Some(stored.instance),
+        };
+        held.insert(one.head.id.clone(), one);
+    }
+    Ok(held)
+}
+
+/// Those that ask nothing of others, in one statement. Gives the ids that were missed.
+async fn write(tx: &mut Tx, held: &HashMap<String, Held>, definitions: &Definitions) -> Result<HashSet<String>, Error> {
+    let mut changed: Vec<&Held> = held.values().filter(|h| h.changed && h.requests.is_empty()).collect();
+    // In the order of ids, so that two workers wait for each other rather than collide.
+    changed.sort_by(|a, b| a.head.id.cmp(&b.head.id));
+    let changes: Vec<Change<'_>> = changed
+        .iter()
+        .filter_map(|h| {
+            let instance = h.instance.as_ref()?;
+            let model = definitions.models.get(&instance.definition_id);
+            let definition_key = model.map_or(h.definition_key.as_str(), |m| m.key.as_str());
+            Some(Change { head: &h.head, instance, ended: h.ended, definition_key, closed: &h.closed })
+        })
+        .collect();
+    if changes.is_empty() { Ok(HashSet::new()) } else { write_instances(tx, &changes).await }
+}

@@ -1,0 +1,119 @@
+//! Opening the store: pools, session settings, migrations.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::Semaphore;
+
+use super::error::mapped;
+use super::{Backend, LONG_TIMEOUT, STATEMENT_TIMEOUT, SqlStore};
+use crate::store::Error;
+
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Waiting for a lock ends before the statement does, so that the error says which it was.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(4);
+/// A frozen client inside a transaction cannot hold a user's instance longer.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+/// Longest a verb waits for a connection of the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const SQLITE_READERS: u32 = 3;
+const STATEMENTS_CACHED: usize = 300;
+const CONNECT: &str = "connect";
+
+/// What a store is opened with.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// PostgreSQL only.
+    pub max_connections: u32,
+    /// Written to the job log.
+    pub hostname: String,
+    /// `defaultNumberOfRetries`, for the jobs of instances.
+    pub default_retries: i32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { max_connections: 10, hostname: "localhost".to_owned(), default_retries: 3 }
+    }
+}
+
+/// Opens a database by the scheme of its URL, `sqlite:…` or `postgres://…`, and brings its schema up to date.
+///
+/// # Errors
+/// The URL is none of these, or the database cannot be reached, or a migration fails.
+pub async fn open_sql(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        open_postgres(url, options).await
+    } else if url.starts_with("sqlite:") {
+        open_sqlite(url, options).await
+    } else {
+        let scheme = url.split(':').next().unwrap_or_default();
+        let reason = format!("a database URL begins with sqlite: or postgres:, not with '{scheme}:'");
+        Err(mapped(CONNECT, sqlx::Error::Configuration(reason.into())))
+    }
+}
+
+/// Session settings of every connection, as PostgreSQL's start-up options.
+fn session(statement: Duration, lock: Duration) -> Vec<(&'static str, String)> {
+    vec![
+        ("statement_timeout", statement.as_millis().to_string()),
+        ("lock_timeout", lock.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis().to_string()),
+        // The driver cannot set them on its side; the server then notices that a worker's machine is gone.
+        ("tcp_keepalives_idle", "5".to_owned()),
+        ("tcp_keepalives_interval", "2".to_owned()),
+        ("tcp_keepalives_count", "3".to_owned()),
+    ]
+}
+
+async fn open_postgres(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
+    let fail = |e| mapped(CONNECT, e);
+    let base = PgConnectOptions::from_str(url).map_err(fail)?.application_name("drover").statement_cache_capacity(STATEMENTS_CACHED);
+    let base = base.disable_statement_logging();
+    let mut migrating = base.clone().options(session(LONG_TIMEOUT, LONG_TIMEOUT)).connect().await.map_err(fail)?;
+    // Takes an advisory lock of its own.
+    POSTGRES.run(&mut migrating).await.map_err(|e| fail(e.into()))?;
+    migrating.close().await.map_err(fail)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(base.options(session(STATEMENT_TIMEOUT, LOCK_TIMEOUT)))
+        .await
+        .map_err(fail)?;
+    Ok(SqlStore::new(Backend::Postgres(pool), options))
+}
+
+async fn open_sqlite(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
+    let fail = |e| mapped(CONNECT, e);
+    let base = SqliteConnectOptions::from_str(url)
+        .map_err(fail)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .statement_cache_capacity(STATEMENTS_CACHED)
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
+    let writer = pool.clone().max_connections(1).connect_with(base.clone()).await.map_err(fail)?;
+    migrate_sqlite(&writer).await?;
+    let readers = pool.max_connections(SQLITE_READERS).connect_with(base.pragma("query_only", "ON")).await.map_err(fail)?;
+    Ok(SqlStore::new(Backend::Sqlite { writer, turn: Arc::new(Semaphore::new(1)), readers }, options))
+}
+
+/// SQLite has no lock to migrate under: of two processes that begin at once one fails, and then finds it done.
+async fn migrate_sqlite(writer: &sqlx::SqlitePool) -> Result<(), Error> {
+    if SQLITE.run(writer).await.is_ok() {
+        return Ok(());
+    }
+    SQLITE.run(writer).await.map_err(|e| mapped(CONNECT, e.into()))
+}

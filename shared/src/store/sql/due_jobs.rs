@@ -1,0 +1,74 @@
+//! Jobs of instances that are due: one to a transaction, with the reference's retries and incidents.
+
+use super::instance_rows::{Lock, load_instances};
+use super::{SqlStore, Verb, params};
+use crate::clock::Millis;
+use crate::process::derived;
+use crate::process::instance::{Instance, InstanceJob};
+use crate::runner::{Command, Refusal};
+use crate::store::{Caller, Error, RunDue};
+
+/// The job that runs next: the one that has been due for the longest time.
+fn next_due(instance: &Instance, now: Millis) -> Option<&InstanceJob> {
+    let due = |job: &InstanceJob| job.due.unwrap_or(job.created);
+    let may_run = |job: &&InstanceJob| job.retries > 0 && !job.suspended && due(job) <= now;
+    if instance.suspended {
+        return None;
+    }
+    instance.jobs.iter().filter(may_run).min_by(|a, b| due(a).cmp(&due(b)).then(b.priority.cmp(&a.priority)).then(a.id.cmp(&b.id)))
+}
+
+impl SqlStore {
+    pub(crate) async fn run_one_due_job(&self, id: &str) -> Result<RunDue, Error> {
+        let verb = Verb::named("run_due_job");
+        let mut tx = self.write(verb).await?;
+        let Some(stored) = load_instances(&mut tx, &[id.to_owned()], Lock::None).await?.pop() else { return Ok(RunDue::Gone) };
+        let now = tx.now().await?;
+        let Some(job) = next_due(&stored.instance, now).map(|job| job.id.clone()) else {
+            // Woken for nothing: it is looked at again when a job may run, if one may.
+            let sql = "UPDATE process_instance SET wake_at = $3, wakes = 0 WHERE id = $1 AND revision = $2 AND NOT suspended";
+            tx.execute(sql, params![id, stored.revision, derived::wake_at(&stored.instance)]).await?;
+            tx.commit().await?;
+            return Ok(RunDue::Idle);
+        };
+        drop(tx);
+        let is_due = |instance: &Instance| next_due(instance, now).is_some_and(|next| next.id == job);
+        let run = |instance: &Instance| is_due(instance).then(|| Command::ExecuteJob { job_id: job.clone() });
+        match self.run_with(verb, &Caller::system(), id, run).await {
+            Ok(None) => Ok(RunDue::Idle),
+            Ok(Some(outcome)) => Ok(RunDue::Ran { more: outcome.due.iter().any(|due| due == id) }),
+            Err(Error::Refused(refusal)) => self.charge(id, &job, &refusal).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A failure counts in a transaction of its own: that of the attempt was given up.
+    async fn charge(&self, id: &str, job: &str, refusal: &Refusal) -> Result<RunDue, Error> {
+        let command = Command::JobFailed {
+            job_id: job.to_owned(),
+            message: refusal.message.clone(),
+            details: refusal.to_string(),
+            failed_activity: refusal.failed_activity.clone(),
+        };
+        let charged = |instance: &Instance| instance.jobs.iter().any(|j| j.id == job).then(|| command.clone());
+        let outcome = self.run_with(Verb::named("job_failed"), &Caller::system(), id, charged).await?;
+        let more = outcome.is_some_and(|outcome| outcome.due.iter().any(|due| due == id));
+        Ok(RunDue::Failed { message: refusal.message.clone(), more })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_job_due_for_the_longest_time_runs_first() {
+        let job = |id: &str, due, retries| InstanceJob { id: id.into(), due, created: 50, retries, ..InstanceJob::default() };
+        let jobs = vec![job("late", Some(200), 3), job("spent", Some(1), 0), job("async", None, 3), job("timer", Some(40), 3)];
+        let mut instance = Instance { jobs, ..Instance::default() };
+        assert_eq!(next_due(&instance, 100).map(|j| j.id.as_str()), Some("timer"));
+        assert_eq!(next_due(&instance, 39), None);
+        instance.suspended = true;
+        assert_eq!(next_due(&instance, 100), None);
+    }
+}

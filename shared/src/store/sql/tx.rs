@@ -1,0 +1,245 @@
+//! A verb's transaction: statements in order, then [`Tx::commit`]. Dropped uncommitted, it is rolled back.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Database, Postgres, Sqlite, Transaction};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::error::mapped;
+use super::value::RowOf;
+use super::{Backend, Column, Columns, Row, SLOW, STATEMENT_TIMEOUT, SqlStore, Value, Verb, dialect, params};
+use crate::clock::Millis;
+use crate::store::Error;
+
+const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
+const BEGIN_NORMAL: &str = "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+pub(crate) enum Tx {
+    Postgres(Open<Postgres>),
+    Sqlite(Open<Sqlite>),
+}
+
+/// An open transaction; stands for its connection where a statement is written for one database alone.
+pub(crate) struct Open<DB: Database> {
+    verb: Verb,
+    begun: Instant,
+    tx: Transaction<'static, DB>,
+    /// SQLite's writer's turn, given on only after the commit or the rollback was asked for.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl<DB: Database> Deref for Open<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.tx
+    }
+}
+
+impl<DB: Database> DerefMut for Open<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.tx
+    }
+}
+
+impl<DB: Database> Open<DB> {
+    async fn rollback(self) {
+        // A connection that is gone has nothing to roll back.
+        if let Err(error) = self.tx.rollback().await {
+            tracing::debug!(verb = self.verb.name, error = %error, "rolling back failed");
+        }
+        drop(self.turn);
+    }
+
+    async fn commit(self) -> Result<(), Error> {
+        let verb = self.verb.name;
+        let done = self.tx.commit().await;
+        drop(self.turn);
+        let took = self.begun.elapsed();
+        metrics::histogram!("drover_store_verb_seconds", "verb" => verb).record(took.as_secs_f64());
+        if took > SLOW {
+            tracing::warn!(verb, took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "slow store verb");
+        }
+        done.map_err(|e| mapped(verb, e))
+    }
+}
+
+impl SqlStore {
+    /// Begins a transaction that writes. Waits for its turn at most as long as a statement may take.
+    pub(crate) async fn write(&self, verb: Verb) -> Result<Tx, Error> {
+        let begun = Instant::now();
+        let fail = |e| mapped(verb.name, e);
+        Ok(match &self.backend {
+            Backend::Postgres(pool) if verb.timeout == STATEMENT_TIMEOUT => {
+                Tx::Postgres(Open { verb, begun, tx: pool.begin().await.map_err(fail)?, turn: None })
+            }
+            Backend::Postgres(pool) => {
+                let ms = verb.timeout.as_millis();
+                let begin = format!("BEGIN; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}");
+                Tx::Postgres(Open { verb, begun, tx: pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?, turn: None })
+            }
+            Backend::Sqlite { writer, turn, .. } => {
+                let turn = tokio::time::timeout(verb.timeout, turn.clone().acquire_owned()).await;
+                let turn = turn.map_err(|_| Error::TimedOut { verb: verb.name })?.map_err(|_| fail(sqlx::Error::PoolClosed))?;
+                let begin = if verb.durable { BEGIN_DURABLE } else { BEGIN_NORMAL };
+                Tx::Sqlite(Open { verb, begun, tx: writer.begin_with(begin).await.map_err(fail)?, turn: Some(turn) })
+            }
+        })
+    }
+
+    /// Begins a transaction that only reads, all of one snapshot.
+    pub(crate) async fn read(&self, verb: Verb) -> Result<Tx, Error> {
+        let begun = Instant::now();
+        let fail = |e| mapped(verb.name, e);
+        Ok(match &self.backend {
+            Backend::Postgres(pool) => {
+                let tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(fail)?;
+                Tx::Postgres(Open { verb, begun, tx, turn: None })
+            }
+            Backend::Sqlite { readers, .. } => Tx::Sqlite(Open { verb, begun, tx: readers.begin().await.map_err(fail)?, turn: None }),
+        })
+    }
+}
+
+impl Tx {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Name of the verb that this is the transaction of.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Postgres(open) => open.verb.name,
+            Self::Sqlite(open) => open.verb.name,
+        }
+    }
+
+    /// All rows of the answer. The statement must bound them.
+    pub(crate) async fn all(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+        let verb = self.verb();
+        let sql = dialect::render(self.dialect(), sql);
+        match self {
+            Self::Postgres(tx) => {
+                let rows = bind_postgres(sql, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Postgres(row) }).collect())
+            }
+            Self::Sqlite(tx) => {
+                let rows = bind_sqlite(sql, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Sqlite(row) }).collect())
+            }
+        }
+    }
+
+    /// The first row, if there is one.
+    pub(crate) async fn optional(&mut self, sql: &str, values: Vec<Value>) -> Result<Option<Row>, Error> {
+        Ok(self.all(sql, values).await?.into_iter().next())
+    }
+
+    /// The only row of a statement that always gives one.
+    pub(crate) async fn one(&mut self, sql: &str, values: Vec<Value>) -> Result<Row, Error> {
+        let verb = self.verb();
+        self.optional(sql, values).await?.ok_or_else(|| mapped(verb, sqlx::Error::RowNotFound))
+    }
+
+    /// How many rows the statement changed.
+    pub(crate) async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64, Error> {
+        let verb = self.verb();
+        let sql = dialect::render(self.dialect(), sql);
+        let done = match self {
+            Self::Postgres(tx) => bind_postgres(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Self::Sqlite(tx) => bind_sqlite(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+        };
+        done.map_err(|e| mapped(verb, e))
+    }
+
+    /// Inserts many rows in one statement; `conflict` is the text after it, such as `ON CONFLICT DO NOTHING`;
+    /// conditions on the row, named `listed`, may stand before.
+    pub(crate) async fn insert(&mut self, table: &str, columns: Columns, conflict: &str) -> Result<u64, Error> {
+        if columns.rows() == 0 {
+            return Ok(0);
+        }
+        let names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        let (source, values) = columns.source(self.dialect(), 1);
+        // WHERE true: without it SQLite takes the ON of ON CONFLICT for that of a join.
+        self.execute(&format!("INSERT INTO {table} ({names}) SELECT {names} FROM {source} AS listed WHERE true {conflict}"), values).await
+    }
+
+    /// The database's clock.
+    pub(crate) async fn now(&mut self) -> Result<Millis, Error> {
+        self.one("SELECT {now} AS now", params![]).await?.int("now")
+    }
+
+    /// Commits what went well, and rolls back what did not. A transaction that is only dropped keeps its rows locked for a
+    /// moment, and who skips locked rows, or tries again, would not find them.
+    pub(crate) async fn end<T>(self, done: Result<T, Error>) -> Result<T, Error> {
+        match done {
+            Ok(value) => {
+                self.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn rollback(self) {
+        match self {
+            Self::Postgres(open) => open.rollback().await,
+            Self::Sqlite(open) => open.rollback().await,
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::Postgres(open) => open.commit().await,
+            Self::Sqlite(open) => open.commit().await,
+        }
+    }
+}
+
+fn bind_postgres(sql: String, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
+        Value::Text(v) => query.bind(v),
+        Value::Int(v) => query.bind(v),
+        Value::Bool(v) => query.bind(v),
+        Value::Float(v) => query.bind(v),
+        Value::Bytes(v) => query.bind(v),
+        Value::Texts(v) => query.bind(v),
+        Value::Ints(v) => query.bind(v),
+        Value::Column(Column::Texts(v)) => query.bind(v),
+        Value::Column(Column::Ints(v)) => query.bind(v),
+        Value::Column(Column::Bools(v)) => query.bind(v),
+        Value::Column(Column::Floats(v)) => query.bind(v),
+    })
+}
+
+fn bind_sqlite(sql: String, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
+    let list = |v: serde_json::Result<String>| v.unwrap_or_default();
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
+        Value::Text(v) => query.bind(v),
+        Value::Int(v) => query.bind(v),
+        Value::Bool(v) => query.bind(v),
+        Value::Float(v) => query.bind(v),
+        Value::Bytes(v) => query.bind(v),
+        Value::Texts(v) => query.bind(list(serde_json::to_string(&v))),
+        Value::Ints(v) => query.bind(list(serde_json::to_string(&v))),
+        // Columns reach SQLite as one JSON list (`Columns::source`), never one by one.
+        Value::Column(_) => query.bind(None::<String>),
+    })
+}

@@ -1,0 +1,13 @@
+//! What tests of several crates need. Compiled only with the feature `testing`; no role may depend on it.
+
+pub mod broker;
+pub mod context;
+pub mod database;
+pub mod engine_suite;
+pub mod model_queue;
+pub mod model_store;
+pub mod process;
+pub mod queue_suite;
+pub mod schedule;
+pub mod simulator;
+pub mod store_suite;

@@ -1,0 +1,267 @@
+//! A queue that does its worst: loses, doubles, delays, reorders and redelivers messages, refuses some, and can be wiped.
+//!
+//! Seeded; every publish is recorded. What it keeps is bounded, as all queues are.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::schedule::{Rng, yield_now};
+use crate::queue::{Address, BatchEvent, Consumer, Delivery, Error, Message, Queue, QueueName};
+
+/// Messages that one queue keeps, at most.
+const CAPACITY: usize = 10_000;
+/// Publishes that are remembered by their text.
+const RECENT: usize = 10;
+
+/// How often, in a thousand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mischief {
+    pub lose: u32,
+    pub double: u32,
+    pub delay: u32,
+    /// The publisher is told that it failed, whether it did or not.
+    pub refuse: u32,
+    /// Messages are handed out in any order.
+    pub reorder: bool,
+}
+
+struct Envelope {
+    message: Message,
+    redelivered: bool,
+    /// Handed out only once the queue has been asked so often.
+    not_before: u64,
+}
+
+struct State {
+    queues: BTreeMap<QueueName, Vec<Envelope>>,
+    unacked: BTreeMap<QueueName, u64>,
+    rng: Rng,
+    mischief: Mischief,
+    asked: u64,
+    published: u64,
+    events: Vec<(BatchEvent, String)>,
+    recent: VecDeque<String>,
+}
+
+impl State {
+    fn put(&mut self, message: Message, redelivered: bool) {
+        let delay = if self.rng.chance(self.mischief.delay) { self.rng.below(200) as u64 } else { 0 };
+        let envelope = Envelope { message, redelivered, not_before: self.asked + delay };
+        let queue = self.queues.entry(envelope.message.address.queue()).or_default();
+        if queue.len() < CAPACITY {
+            queue.push(envelope);
+        }
+    }
+
+    fn publish(&mut self, message: &Message) -> Result<(), Error> {
+        self.published += 1;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(format!("{:?}", message.address));
+        let copies = match () {
+            () if self.rng.chance(self.mischief.lose) => 0,
+            () if self.rng.chance(self.mischief.double) => 2,
+            () => 1,
+        };
+        for _ in 0..copies {
+            self.put(message.clone(), false);
+        }
+        if self.rng.chance(self.mischief.refuse) { Err(Error::Unavailable("it refuses to say".into())) } else { Ok(()) }
+    }
+
+    fn take(&mut self, name: QueueName) -> Option<Envelope> {
+        self.asked += 1;
+        let (asked, reorder) = (self.asked, self.mischief.reorder);
+        let queue = self.queues.entry(name).or_default();
+        let ready: Vec<usize> = (0..queue.len()).filter(|at| queue[*at].not_before <= asked).collect();
+        let at = if reorder { ready.get(self.rng.below(ready.len())) } else { ready.first() };
+        let envelope = at.map(|at| queue.remove(*at))?;
+        *self.unacked.entry(name).or_default() += 1;
+        Some(envelope)
+    }
+}
+
+#[derive(Clone)]
+pub struct ModelQueue(Arc<Mutex<State>>);
+
+impl ModelQueue {
+    #[must_use]
+    pub fn new(rng: Rng, mischief: Mischief) -> Self {
+        let (queues, unacked) = (BTreeMap::new(), BTreeMap::new());
+        let state = State { queues, unacked, rng, mischief, asked: 0, published: 0, events: vec![], recent: VecDeque::new() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_mischief(&self, mischief: Mischief) {
+        self.state().mischief = mischief;
+    }
+
+    /// The broker loses all that it holds; what is out with a consumer is not acked, so it is lost too.
+    pub fn wipe(&self) {
+        self.state().queues.clear();
+    }
+
+    /// Wakes published so far, and events announced.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.state().published
+    }
+
+    #[must_use]
+    pub fn events(&self) -> Vec<(BatchEvent, String)> {
+        self.state().events.clone()
+    }
+
+    /// What was published last, the newest at the end.
+    #[must_use]
+    pub fn recent(&self) -> Vec<String> {
+        self.state().recent.iter().cloned().collect()
+    }
+
+    /// Messages held and messages out unsettled.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        let state = self.state();
+        state.queues.values().map(|queue| queue.len() as u64).sum::<u64>() + state.unacked.values().sum::<u64>()
+    }
+}
+
+#[async_trait]
+impl Queue for ModelQueue {
+    async fn publish(&self, messages: &[Message]) -> Vec<Result<(), Error>> {
+        let mut results = vec![];
+        for message in messages {
+            yield_now().await;
+            results.push(self.state().publish(message));
+        }
+        yield_now().await;
+        results
+    }
+
+    async fn announce(&self, event: BatchEvent, batch: &str) -> Result<(), Error> {
+        yield_now().await;
+        let mut state = self.state();
+        state.events.push((event, batch.to_owned()));
+        match event {
+            BatchEvent::Created => state.publish(&Message::to(Address::Seed { batch: batch.to_owned() })),
+            _ => Ok(()),
+        }
+    }
+
+    async fn consume(&self, queue: QueueName, prefetch: u16) -> Result<Box<dyn Consumer>, Error> {
+        Ok(Box::new(ModelConsumer { queue: self.clone(), name: queue, prefetch, out: Arc::default(), stopped: false }))
+    }
+
+    async fn depth(&self, queue: QueueName) -> Result<u64, Error> {
+        let state = self.state();
+        Ok(state.queues.get(&queue).map_or(0, |q| q.len() as u64) + state.unacked.get(&queue).copied().unwrap_or_default())
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    async fn close(&self) {}
+}
+
+struct ModelConsumer {
+    queue: ModelQueue,
+    name: QueueName,
+    prefetch: u16,
+    /// Counted by its strong references: one for each delivery that is out.
+    out: Arc<()>,
+    stopped: bool,
+}
+
+#[async_trait]
+impl Consumer for ModelConsumer {
+    async fn next(&mut self) -> Option<Box<dyn Delivery>> {
+        loop {
+            if self.stopped {
+                return None;
+            }
+            if let Some(delivery) = self.try_next() {
+                return Some(delivery);
+            }
+            yield_now().await;
+        }
+    }
+
+    fn try_next(&mut self) -> Option<Box<dyn Delivery>> {
+        if self.stopped || Arc::strong_count(&self.out) > usize::from(self.prefetch) {
+            return None;
+        }
+        let envelope = self.queue.state().take(self.name)?;
+        let (queue, name, out) = (self.queue.clone(), self.name, Arc::clone(&self.out));
+        Some(Box::new(ModelDelivery { queue, name, envelope: Some(envelope), _out: out }))
+    }
+
+    async fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    fn ready(&self) -> bool {
+        !self.stopped
+    }
+}
+
+struct ModelDelivery {
+    queue: ModelQueue,
+    name: QueueName,
+    /// None once it is settled.
+    envelope: Option<Envelope>,
+    _out: Arc<()>,
+}
+
+impl ModelDelivery {
+    fn settle(&mut self) -> Option<Envelope> {
+        let envelope = self.envelope.take()?;
+        if let Some(out) = self.queue.state().unacked.get_mut(&self.name) {
+            *out -= 1;
+        }
+        Some(envelope)
+    }
+}
+
+/// Dropped unsettled: it comes again, and the broker says that it was out before.
+impl Drop for ModelDelivery {
+    fn drop(&mut self) {
+        if let Some(envelope) = self.settle() {
+            self.queue.state().put(envelope.message, true);
+        }
+    }
+}
+
+#[async_trait]
+impl Delivery for ModelDelivery {
+    fn message(&self) -> &Message {
+        match &self.envelope {
+            Some(envelope) => &envelope.message,
+            // Settling takes the delivery by value, so there is none left to ask.
+            None => unreachable!("a settled delivery is gone"),
+        }
+    }
+
+    fn redelivered(&self) -> bool {
+        self.envelope.as_ref().is_some_and(|envelope| envelope.redelivered)
+    }
+
+    async fn ack(mut self: Box<Self>) -> bool {
+        yield_now().await;
+        self.settle().is_some()
+    }
+
+    async fn give_back(mut self: Box<Self>) {
+        yield_now().await;
+        if let Some(envelope) = self.settle() {
+            self.queue.state().put(envelope.message, true);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Wake: what is due is found again, and only that.
+
+use super::{Bench, Herder, checked, execute, execute_with, seeded, whole, work};
+use crate::batch::FIRST_WAKE_MS;
+use crate::job::{LEASE_MS, WorkRef};
+use crate::store::{Caller, WakeLimits};
+
+const LIMITS: WakeLimits = WakeLimits { work: 1_000, instances: 1_000 };
+
+async fn woken(bench: &dyn Bench) -> Vec<WorkRef> {
+    let mut work = bench.store().wake(LIMITS).await.expect("it wakes").work;
+    work.sort();
+    work
+}
+
+pub async fn a_lost_wake_is_found_after_a_while(bench: &dyn Bench) {
+    let (batch, _) = seeded(bench, 3, 1).await;
+    assert_eq!(woken(bench).await, [], "seeding published it");
+    bench.age(FIRST_WAKE_MS + 1).await;
+    assert_eq!(woken(bench).await, [work(&batch, 2)]);
+    assert_eq!(woken(bench).await, []);
+    bench.age(FIRST_WAKE_MS + 1).await;
+    assert_eq!(woken(bench).await, [], "each time it waits twice as long");
+    bench.age(FIRST_WAKE_MS + 1).await;
+    assert_eq!(woken(bench).await, [work(&batch, 2)]);
+    execute(bench, &[whole(&batch, 2)]).await;
+    bench.age(600_000).await;
+    assert_eq!(woken(bench).await, [], "once all is quiet nothing is published");
+}
+
+pub async fn what_must_not_run_is_not_woken(bench: &dyn Bench) {
+    let (batch, ids) = seeded(bench, 6, 1).await;
+    let (store, caller) = (bench.store(), Caller::anonymous());
+    for _ in 0..3 {
+        execute_with(bench, &[whole(&batch, 2)], &Herder::failing(&ids[..1], "r")).await;
+    }
+    let (other, _) = seeded(bench, 3, 1).await;
+    store.set_batch_job_suspended(&caller, &work(&other, 2), true).await.unwrap();
+    store.set_batch_job_due(&caller, &work(&other, 3), Some(i64::MAX / 2)).await.unwrap();
+    store.lease(&work(&other, 4), "a").await.unwrap();
+    bench.age(FIRST_WAKE_MS - 1_000).await;
+    assert_eq!(woken(bench).await, []);
+    bench.age(LEASE_MS).await;
+    assert_eq!(woken(bench).await, [work(&other, 4)], "its lease has passed");
+    checked(bench, &other).await;
+}
+
+pub async fn no_more_than_the_window_is_woken_at_a_time(bench: &dyn Bench) {
+    let (batch, _) = seeded(bench, 350, 1).await;
+    bench.age(FIRST_WAKE_MS + 1).await;
+    assert_eq!(woken(bench).await, [work(&batch, 2)], "an idle fleet's window is one chunk");
+    assert_eq!(woken(bench).await, [], "what was woken is still out");
+    execute(bench, &[whole(&batch, 2)]).await;
+    assert_eq!(woken(bench).await, [work(&batch, 102)]);
+    let limits = WakeLimits { work: 0, instances: 0 };
+    assert_eq!(bench.store().wake(limits).await.unwrap().work, []);
+}
+
+pub async fn an_instance_with_a_due_job_is_woken(bench: &dyn Bench) {
+    let id = crate::id::new_base();
+    let mut instance = super::instance(&id);
+    let job = crate::process::instance::InstanceJob {
+        id: crate::id::numbered(&id, 7),
+        execution_id: id.clone(),
+        retries: 3,
+        due: Some(1),
+        ..Default::default()
+    };
+    instance.jobs.push(job);
+    bench.plant(vec![instance]).await;
+    assert_eq!(bench.store().wake(LIMITS).await.unwrap().instances, std::slice::from_ref(&id));
+    assert_eq!(bench.store().wake(LIMITS).await.unwrap().instances, [""; 0]);
+    bench.age(60_001).await;
+    assert_eq!(bench.store().wake(LIMITS).await.unwrap().instances, [id]);
+}

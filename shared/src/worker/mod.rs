@@ -1,0 +1,30 @@
+//! What the loops of the roles share: handling the deliveries of a queue, loops on a period, waiting for a database that is
+//! away, and the worker's own row.
+//!
+//! It knows messages and the store's errors, and nothing of what a handler does.
+
+mod deliveries;
+mod period;
+mod pulse;
+
+pub use deliveries::{each, settle_all};
+pub use period::every;
+pub use pulse::{Pulse, heartbeat};
+
+use std::time::Duration;
+
+use crate::service::{Backoff, Context};
+
+const STORE_RETRY_LEAST: Duration = Duration::from_millis(100);
+const STORE_RETRY_MOST: Duration = Duration::from_secs(5);
+
+/// Waits between attempts at a database that is away.
+#[must_use]
+pub fn store_backoff() -> Backoff {
+    Backoff::new(STORE_RETRY_LEAST, STORE_RETRY_MOST)
+}
+
+/// Waits out one back-off. False: the process is to stop, and what is in hand is to be given back.
+pub async fn wait_for_store(cx: &Context, backoff: &mut Backoff) -> bool {
+    cx.pause(backoff.next_wait()).await
+}

@@ -1,0 +1,125 @@
+//! The store's conformance suite, on SQLite and on PostgreSQL, each case in a database of its own.
+
+use shared::testing::database::TestDatabase;
+use shared::testing::store_suite::{careful, executing, listing, one_job, races, seeding, submitting, waking};
+
+macro_rules! conformance {
+    ($($module:ident: $($case:ident),* $(,)?;)*) => {
+        mod sqlite {
+            use super::*;
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    let database = TestDatabase::sqlite().await;
+                    $module::$case(&database).await;
+                    database.remove().await;
+                }
+            )*)*
+        }
+        mod postgres {
+            use super::*;
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    let database = TestDatabase::postgres().await;
+                    $module::$case(&database).await;
+                    database.remove().await;
+                }
+            )*)*
+        }
+    };
+}
+
+conformance! {
+    submitting:
+        a_batch_is_there_with_all_that_belongs_to_it,
+        many_ids_are_sorted_in_the_database,
+        a_query_is_evaluated_when_the_batch_is_submitted,
+        no_ids_are_refused_and_nothing_is_written,
+        an_id_that_is_taken_is_drawn_again,
+        a_caller_sees_its_own_tenants_and_what_has_none;
+    seeding:
+        an_idle_fleet_gets_one_chunk,
+        a_busy_fleet_gets_as_much_as_it_finishes,
+        runs_are_cut_from_whole_jobs,
+        the_seed_job_is_there_while_there_are_chunks_and_then_the_monitor_job,
+        runs_take_priority_and_suspension_from_their_job_definition,
+        a_suspended_or_exhausted_seed_job_does_nothing_by_itself;
+    executing:
+        a_batch_without_failures_ends_by_itself,
+        an_instance_that_fails_holds_back_nobody,
+        three_attempts_and_then_an_incident,
+        an_incident_keeps_the_first_message,
+        only_a_part_of_a_run_may_be_claimed,
+        one_micro_batch_of_many_batches,
+        a_missing_instance_fails_its_job,
+        a_person_executes_one_job_wherever_it_is,
+        a_refused_statement_is_charged_to_the_front_job,
+        retries_of_other_batches_jobs_are_set_by_a_batch;
+    one_job:
+        a_job_that_is_changed_leaves_its_run,
+        a_job_not_yet_made_is_not_there,
+        retries_of_none_make_an_incident,
+        a_deleted_job_counts_as_completed_and_its_instances_as_cancelled,
+        suspended_work_is_not_claimed_and_activated_work_is_published,
+        a_deleted_batch_leaves_its_history,
+        a_cascading_delete_leaves_nothing,
+        history_may_go_before_its_batch,
+        the_monitor_job_shows_when_it_looks_next;
+    careful:
+        copies_of_one_message_count_once,
+        a_row_that_killed_is_careful_whatever_the_message_says,
+        at_the_fifth_death_the_front_job_fails_untried,
+        retries_set_by_a_person_end_careful_mode,
+        suspended_work_is_not_leased;
+    waking:
+        a_lost_wake_is_found_after_a_while,
+        what_must_not_run_is_not_woken,
+        no_more_than_the_window_is_woken_at_a_time,
+        an_instance_with_a_due_job_is_woken;
+    listing:
+        pages_go_through_runs,
+        filters_find_jobs_in_runs_and_in_rows,
+        the_log_is_spread_out_into_one_entry_a_job;
+    races:
+        execute_and_suspend,
+        execute_and_delete,
+        two_executions_of_one_run,
+        execute_and_set_retries_of_a_job_in_the_run,
+        execute_and_execute_by_hand,
+        execute_and_complete,
+        execute_and_seed,
+        execute_and_wake,
+        execute_and_set_retries_of_its_definition,
+        seeders_deleters_and_completers_at_once,
+        many_executors_and_a_meddler;
+}
+
+/// Only where two transactions run side by side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_instance_changed_meanwhile_is_decided_again() {
+    let database = TestDatabase::postgres().await;
+    races::an_instance_changed_meanwhile_is_decided_again(&database).await;
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables_and_columns() {
+    let (sqlite, postgres) = (TestDatabase::sqlite().await, TestDatabase::postgres().await);
+    let (of_sqlite, of_postgres) = (sqlite.store.schema().await.unwrap(), postgres.store.schema().await.unwrap());
+    assert!(of_sqlite.iter().any(|(table, _)| table == "run"));
+    assert_eq!(of_sqlite, of_postgres);
+    sqlite.remove().await;
+    postgres.remove().await;
+}
+
+#[tokio::test]
+async fn two_processes_may_open_a_new_database_at_once() {
+    for database in [TestDatabase::sqlite().await, TestDatabase::postgres().await] {
+        let (a, b) = tokio::join!(database.another(), database.another());
+        assert_eq!(a.schema().await.unwrap(), b.schema().await.unwrap());
+        shared::store::Store::close(&a).await;
+        shared::store::Store::close(&b).await;
+        database.remove().await;
+    }
+}
