@@ -1,1 +1,5 @@
-fn main() {}
+//! The monitor-worker: batches complete, and what is due is woken.
+
+fn main() -> std::process::ExitCode {
+    shared::service::main("monitor-worker", monitor_worker::run)
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! The seed-worker: chunks of batches become runs.
+
+fn main() -> std::process::ExitCode {
+    shared::service::main("seed-worker", seed_worker::run)
+}

@@ -1,0 +1,124 @@
+//! `/task` (spec-batch-rest §4.5): read from the documents of instances.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::{get, post};
+use serde_json::Value;
+use shared::process::definition::{ProcessDefinition, Work};
+use shared::process::instance::Task;
+use shared::store::views::StoredInstance;
+
+use super::{task_command as command, task_links as links, variables};
+use crate::dto::task::{self as dto, SORTS};
+use crate::error::{Answer, ApiError, count, ok};
+use crate::extract::{Ask, Json};
+use crate::input::Input;
+use crate::paging;
+use crate::scan;
+use crate::state::ApiState;
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/task", get(list).post(post_list))
+        .route("/task/count", get(count_tasks).post(post_count))
+        .route("/task/{id}", get(one).put(command::update))
+        .route("/task/{id}/complete", post(command::complete))
+        .route("/task/{id}/submit-form", post(command::complete))
+        .route("/task/{id}/claim", post(command::claim))
+        .route("/task/{id}/unclaim", post(command::unclaim))
+        .route("/task/{id}/assignee", post(command::assign))
+        .route("/task/{id}/delegate", post(command::delegate))
+        .route("/task/{id}/resolve", post(command::resolve))
+        .route("/task/{id}/form", get(links::form))
+        .route("/task/{id}/identity-links", get(links::list).post(links::add))
+        .route("/task/{id}/identity-links/delete", post(links::remove))
+        .merge(variables::routes("/task/{id}/variables", variables::Kind::Task))
+        .merge(variables::routes("/task/{id}/localVariables", variables::Kind::TaskLocal))
+}
+
+/// What of a document a row of an answer needs.
+fn shallow(stored: &StoredInstance) -> StoredInstance {
+    let i = &stored.instance;
+    let instance = shared::process::instance::Instance {
+        id: i.id.clone(),
+        definition_id: i.definition_id.clone(),
+        business_key: i.business_key.clone(),
+        tenant_id: i.tenant_id.clone(),
+        suspended: i.suspended,
+        ..Default::default()
+    };
+    StoredInstance { instance, revision: stored.revision, definition_key: stored.definition_key.clone() }
+}
+
+async fn answer_list(ask: &Ask, input: &Input<'_>) -> Answer {
+    let ((narrowed, tests), sort, page) = (dto::query(input)?, paging::sorting(input, &SORTS)?, ask.page()?);
+    let mut found = scan::collect(ask, &narrowed, |stored, found| {
+        let tasks = stored.instance.tasks.iter().filter(|t| tests.all_hold(stored, t));
+        found.extend(tasks.map(|t| (shallow(stored), t.clone())));
+    })
+    .await?;
+    paging::sort_by(&mut found, &sort, dto::sort_key);
+    let mut shown = vec![];
+    for (stored, task) in paging::slice(found, page) {
+        shown.push(show(ask, &stored, &task).await?);
+    }
+    ok(shown.into())
+}
+
+async fn answer_count(ask: &Ask, input: &Input<'_>) -> Answer {
+    let (narrowed, tests) = dto::query(input)?;
+    let mut n = 0;
+    scan::each(ask, &narrowed, |stored| {
+        n += stored.instance.tasks.iter().filter(|t| tests.all_hold(stored, t)).count() as u64;
+        Ok(())
+    })
+    .await?;
+    count(n)
+}
+
+/// The form key is the model's, not the document's.
+async fn show(ask: &Ask, stored: &StoredInstance, task: &Task) -> Result<Value, ApiError> {
+    Ok(dto::show(stored, task, form_key_of(ask, task).await?.as_deref()))
+}
+
+pub(super) async fn form_key_of(ask: &Ask, task: &Task) -> Result<Option<String>, ApiError> {
+    let model = ask.store().model(&task.definition_id).await?;
+    Ok(model.and_then(|m| form_key(&m, &task.task_definition_key).map(str::to_owned)))
+}
+
+fn form_key<'m>(model: &'m ProcessDefinition, activity: &str) -> Option<&'m str> {
+    match &model.get(activity)?.work {
+        Work::UserTask(task) => task.form_key.as_ref().map(|key| key.0.as_str()),
+        _ => None,
+    }
+}
+
+async fn list(ask: Ask) -> Answer {
+    answer_list(&ask, &ask.input()).await
+}
+
+async fn post_list(ask: Ask, body: Json) -> Answer {
+    answer_list(&ask, &body.input()).await
+}
+
+async fn count_tasks(ask: Ask) -> Answer {
+    answer_count(&ask, &ask.input()).await
+}
+
+async fn post_count(ask: Ask, body: Json) -> Answer {
+    answer_count(&ask, &body.input()).await
+}
+
+/// The task with this id, and what it lives in.
+pub(super) async fn find(ask: &Ask, id: &str) -> Result<Option<(StoredInstance, Task)>, ApiError> {
+    let Some(stored) = scan::owner(ask, id).await? else { return Ok(None) };
+    let task = stored.instance.tasks.iter().find(|t| t.id == id).cloned();
+    Ok(task.map(|task| (stored, task)))
+}
+
+async fn one(ask: Ask, Path(id): Path<String>) -> Answer {
+    match find(&ask, &id).await? {
+        Some((stored, task)) => ok(show(&ask, &stored, &task).await?),
+        None => Err(ApiError::not_found(format!("No matching task with id {id}"))),
+    }
+}

@@ -1,0 +1,214 @@
+//! Executing one micro-batch, and what follows from how it ended.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use shared::job::WorkRef;
+use shared::queue::{Address, Delivery, Message};
+use shared::service::{Context, LoopReport, chain, panic_text};
+use shared::store::{Error, RunDue};
+use shared::work::{Done, Steps};
+use shared::worker::{self, Pulse};
+use tokio::time::Instant;
+
+use crate::pace::Pace;
+
+/// Due jobs of one instance that are run before others have their turn.
+const JOBS_IN_A_ROW: u32 = 20;
+/// Times that a transaction which keeps colliding is begun anew before its messages are given back.
+const MOST_COLLISIONS: u32 = 5;
+
+pub(crate) struct Executor {
+    pub(crate) cx: Context,
+    pub(crate) steps: Steps,
+    pub(crate) pulse: Pulse,
+    pub(crate) pace: Pace,
+    pub(crate) report: LoopReport,
+}
+
+/// What was gathered, by how it is to be handled.
+#[derive(Default)]
+struct Sorted {
+    normal: BTreeSet<WorkRef>,
+    /// On evidence of a death.
+    careful: BTreeSet<WorkRef>,
+    instances: BTreeSet<String>,
+}
+
+impl Executor {
+    /// Executes what was gathered, and settles it.
+    pub(crate) async fn execute(&self, deliveries: Vec<Box<dyn Delivery>>) {
+        let sorted = sort(&deliveries);
+        metrics::histogram!("drover_micro_batch_size").record(deliveries.len() as f64);
+        let begun = Instant::now();
+        if self.all(&sorted).await {
+            worker::settle_all(deliveries).await;
+        }
+        // Else dropping them gives them back.
+        metrics::histogram!("drover_micro_batch_seconds").record(begun.elapsed().as_secs_f64());
+    }
+
+    /// False: not done, and to be given back.
+    async fn all(&self, sorted: &Sorted) -> bool {
+        if !self.normal(&sorted.normal).await {
+            return false;
+        }
+        for work in &sorted.careful {
+            metrics::counter!("drover_careful_total", "why" => "redelivered").increment(1);
+            if !self.careful(work).await {
+                return false;
+            }
+        }
+        for instance in &sorted.instances {
+            if !self.until_done(|| self.run_instance(instance)).await.is_settled() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn normal(&self, works: &BTreeSet<WorkRef>) -> bool {
+        if works.is_empty() {
+            return true;
+        }
+        let end = self.until_done(|| async {
+            let done = self.steps.execute(works.iter().cloned().collect()).await?;
+            self.pace.saw(works.len(), done.succeeded_instances + done.failed_instances);
+            Ok(self.count(&done))
+        });
+        match end.await {
+            End::Settled => true,
+            End::Stopped => false,
+            // One of them kills whoever tries it: each alone, under a lease, so that the row counts its attempts.
+            End::Panicked => {
+                for work in works {
+                    metrics::counter!("drover_careful_total", "why" => "panic").increment(1);
+                    if !self.careful(work).await {
+                        return false;
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    /// A panic here is the row's next attempt: wake finds it again.
+    async fn careful(&self, work: &WorkRef) -> bool {
+        let end = self.until_done(|| async { Ok(self.count(&self.steps.execute_careful(work).await?)) });
+        end.await.is_settled()
+    }
+
+    fn count(&self, done: &Done) -> (u64, u64) {
+        self.pulse.finished(done.succeeded_instances);
+        metrics::counter!("drover_instances_total", "outcome" => "migrated").increment(done.succeeded_instances);
+        metrics::counter!("drover_instances_total", "outcome" => "failed").increment(done.failed_instances);
+        metrics::counter!("drover_job_attempts_failed_total").increment(done.failed.len() as u64);
+        if let Some((work, failure)) = done.failed.first() {
+            let (batch, job, jobs) = (&work.batch, work.number, done.failed.len());
+            tracing::info!(batch, job, jobs, reason = failure.message, "attempts of jobs failed; the first of them");
+        }
+        (done.succeeded_instances, done.failed_instances)
+    }
+
+    /// Runs due jobs of an instance; the rest of many is another message's.
+    async fn run_instance(&self, instance: &str) -> Result<(u64, u64), Error> {
+        let mut ran = 0;
+        for _ in 0..JOBS_IN_A_ROW {
+            let more = match self.cx.store.run_due_job(instance).await? {
+                RunDue::Idle | RunDue::Gone => false,
+                RunDue::Ran { more } => {
+                    ran += 1;
+                    more
+                }
+                RunDue::Failed { message, more } => {
+                    tracing::info!(instance, reason = message, "a job of the instance failed");
+                    more
+                }
+            };
+            if !more {
+                return Ok((ran, 0));
+            }
+        }
+        let rest = Message::to(Address::Instance { instance: instance.to_owned() });
+        if let Some(Err(error)) = self.cx.queue.publish(&[rest]).await.pop() {
+            tracing::debug!(%error, "not published; the next wake finds it");
+        }
+        Ok((ran, 0))
+    }
+
+    /// Tries until it is done or failed for good, waiting for a database that is away. What was committed stays so, and
+    /// trying again finds it done.
+    async fn until_done<F>(&self, attempt: impl Fn() -> F) -> End
+    where
+        F: Future<Output = Result<(u64, u64), Error>>,
+    {
+        let mut backoff = worker::store_backoff();
+        let mut collisions = 0;
+        loop {
+            let error = match AssertUnwindSafe(self.report.iteration(attempt())).catch_unwind().await {
+                Ok(Ok(_)) => return End::Settled,
+                Ok(Err(error)) => error,
+                Err(panic) => {
+                    metrics::counter!("drover_panics_total", "where" => "exec").increment(1);
+                    tracing::error!(panic = panic_text(panic.as_ref()), "an execution panicked");
+                    self.pulse.failed(panic_text(panic.as_ref()));
+                    return End::Panicked;
+                }
+            };
+            let text = chain(&error);
+            self.pulse.failed(&text);
+            if !error.is_transient() {
+                tracing::error!(error = text, "not executed; the next wake tries it again");
+                return End::Settled;
+            }
+            collisions += u32::from(!error.is_unavailable());
+            tracing::warn!(error = text, "not executed; holding the messages until it works");
+            if collisions > MOST_COLLISIONS || !worker::wait_for_store(&self.cx, &mut backoff).await {
+                return End::Stopped;
+            }
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Done, or failed so that only its row can help: to be acked.
+    Settled,
+    /// The process is to stop, or others were always in the way: to be given back.
+    Stopped,
+    Panicked,
+}
+
+impl End {
+    fn is_settled(self) -> bool {
+        self != Self::Stopped
+    }
+}
+
+fn sort(deliveries: &[Box<dyn Delivery>]) -> Sorted {
+    let mut sorted = Sorted::default();
+    for delivery in deliveries {
+        match &delivery.message().address {
+            Address::Execute { batch, number } => {
+                let work = WorkRef::new(batch.clone(), *number);
+                if delivery.redelivered() {
+                    sorted.careful.insert(work);
+                } else {
+                    sorted.normal.insert(work);
+                }
+            }
+            Address::Instance { instance } => {
+                sorted.instances.insert(instance.clone());
+            }
+            // Not of this queue: acked, since its row is looked at by its own role.
+            Address::Seed { .. } | Address::Monitor { .. } | Address::Timer { .. } => {}
+        }
+    }
+    sorted.normal = &sorted.normal - &sorted.careful;
+    sorted
+}
+
+#[cfg(test)]
+mod tests;
