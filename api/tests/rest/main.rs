@@ -7,3 +7,4 @@ mod compatibility;
 mod hardening;
 mod support;
 mod tenants;
+mod tenants_waiting;

@@ -132,6 +132,20 @@ async fn another_s_things_are_not_there() {
     unharmed(&one, &own).await;
 }
 
+#[tokio::test]
+async fn the_log_of_another_s_jobs_is_empty() {
+    let app = TestApp::new().await;
+    let (one, two) = (app.of("ann", &["one"]), app.of("bob", &["two"]));
+    let own = things(&one, "one").await;
+    let row = text(&one.get(&format!("/history/job-log?jobId={}&failureLog=true", own.job)).await.json()[0]["id"]);
+    assert_eq!(one.get(&format!("/history/job-log/{row}")).await.status, 200);
+    assert_eq!(two.get("/history/job-log").await.json(), json!([]));
+    assert_eq!(two.get("/history/job-log/count").await.json(), json!({"count": 0}));
+    for path in [format!("/history/job-log/{row}"), format!("/history/job-log/{row}/stacktrace")] {
+        assert!(two.get(&path).await.status >= 400, "{path}");
+    }
+}
+
 /// All is as it was.
 async fn unharmed(c: &Client, own: &Things) {
     assert_eq!(c.get(&format!("/batch/{}", own.batch)).await.json()["suspended"], json!(false));
