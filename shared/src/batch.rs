@@ -2,10 +2,11 @@
 //!
 //! Pure. Counts of jobs follow spec-batch-rest §1.10; counts of instances are Drover's own.
 
-use serde::{Deserialize, Serialize};
+mod kinds;
+
+pub use kinds::{BatchConfiguration, BatchType, RemovalTime};
 
 use crate::clock::Millis;
-use crate::migration::{MigrationPlan, Skip};
 
 /// `batchJobsPerSeed`: execution jobs that one chunk holds.
 pub const DEFAULT_BATCH_JOBS_PER_SEED: u32 = 100;
@@ -25,49 +26,6 @@ pub const FIRST_WAKE_MS: Millis = 15_000;
 pub const OUTSTANDING_HORIZON_MS: Millis = 60_000;
 /// Target size of a run in instances: as many jobs as fill it, at least one.
 pub const RUN_INSTANCES: u32 = 100;
-
-/// What a batch does to each of its items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BatchType {
-    ProcessInstanceMigration,
-    SetJobRetries,
-}
-
-impl BatchType {
-    pub const ALL: [Self; 2] = [Self::ProcessInstanceMigration, Self::SetJobRetries];
-
-    /// The word that callers see and that the database keeps.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ProcessInstanceMigration => "instance-migration",
-            Self::SetJobRetries => "set-job-retries",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.name() == name)
-    }
-}
-
-/// What a batch runs with, stored as JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
-pub enum BatchConfiguration {
-    Migration { plan: MigrationPlan, skip: Skip },
-    SetJobRetries { retries: i32, due: Option<Option<Millis>> },
-}
-
-impl BatchConfiguration {
-    #[must_use]
-    pub fn batch_type(&self) -> BatchType {
-        match self {
-            Self::Migration { .. } => BatchType::ProcessInstanceMigration,
-            Self::SetJobRetries { .. } => BatchType::SetJobRetries,
-        }
-    }
-}
 
 /// A batch to be created. Its ids come beside it.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use axum::routing::{get, post, put};
 use serde_json::Value;
 use shared::process::instance::{ExternalTask, Instance};
 use shared::runner::Command;
+use shared::store::query::InstanceQuery;
 use shared::store::views::StoredInstance;
 
 use super::{external_task_fetch as fetch, external_task_worker as worker};
@@ -19,12 +20,16 @@ use crate::paging;
 use crate::scan;
 use crate::state::ApiState;
 
+/// Instances asked at once for their external tasks.
+const INSTANCES_AT_ONCE: usize = 500;
+
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/external-task", get(list).post(post_list))
         .route("/external-task/count", get(count_tasks).post(post_count))
         .route("/external-task/fetchAndLock", post(fetch::fetch_and_lock))
         .route("/external-task/retries", put(retries_of_many))
+        .route("/external-task/retries-async", post(super::external_task_batch::set_retries))
         .route("/external-task/{id}", get(one))
         .route("/external-task/{id}/errorDetails", get(error_details))
         .route("/external-task/{id}/complete", post(worker::complete))
@@ -163,19 +168,32 @@ async fn set_priority(ask: Ask, Path(id): Path<String>, body: Json) -> Answer {
 async fn retries_of_many(ask: Ask, body: Json) -> Answer {
     let input = body.input();
     let retries = read_retries(&input)?;
-    let mut ids = input.filled_list("externalTaskIds")?.unwrap_or_default();
-    if let Some(query) = input.object("externalTaskQuery")? {
-        let (narrowed, tests) = dto::query(&Input::body(query), ask.state.clock.now())?;
-        let found = scan::collect(&ask, &narrowed, |stored, found| {
-            found.extend(stored.instance.external_tasks.iter().filter(|e| tests.all_hold(stored, e)).map(|e| e.id.clone()));
-        });
-        ids.extend(found.await?);
-    }
-    if ids.is_empty() {
-        return Err(ApiError::invalid("externalTaskIds is empty"));
-    }
+    let ids = selected(&ask, &input).await?;
     for id in ids {
         on(&ask, &id, Command::SetExternalTaskRetries { id: id.clone(), retries }).await?;
     }
     done()
+}
+
+/// The union of the ids and of what the query and the selected instances have, if there is anything.
+pub(super) async fn selected(ask: &Ask, input: &Input<'_>) -> Result<Vec<String>, ApiError> {
+    let mut ids = input.filled_list("externalTaskIds")?.unwrap_or_default();
+    if let Some(query) = input.object("externalTaskQuery")? {
+        let (narrowed, tests) = dto::query(&Input::body(query), ask.state.clock.now())?;
+        let found = scan::collect(ask, &narrowed, |stored, found| {
+            found.extend(stored.instance.external_tasks.iter().filter(|e| tests.all_hold(stored, e)).map(|e| e.id.clone()));
+        });
+        ids.extend(found.await?);
+    }
+    for page in super::instance_many::selected(ask, input, "processInstanceIds").await?.chunks(INSTANCES_AT_ONCE) {
+        let query = InstanceQuery { ids: Some(page.to_vec()), ..InstanceQuery::default() };
+        let tasks = |stored: &StoredInstance, found: &mut Vec<String>| {
+            found.extend(stored.instance.external_tasks.iter().map(|e| e.id.clone()));
+        };
+        ids.extend(scan::collect(ask, &query, tasks).await?);
+    }
+    if ids.is_empty() {
+        return Err(ApiError::invalid("externalTaskIds is empty"));
+    }
+    Ok(ids)
 }

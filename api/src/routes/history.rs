@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
 use serde_json::{Value, json};
+use shared::batch::RemovalTime;
 use shared::process::definition::ProcessDefinition;
 use shared::process::history::IncidentEnd;
 use shared::process::tree::variable_scope;
@@ -135,6 +136,11 @@ async fn closed(ask: &Ask, list: List, narrowed: &HistoryQuery, tests: &Criteria
             let mut row = dto::closed(&Owner::closed(&closed), &closed.closed);
             if list.kind == HistoryKind::Instance {
                 named(ask, &mut row).await?;
+                match closed.removal {
+                    Some(RemovalTime::At(at)) => row["removalTime"] = dates::json(Some(at)),
+                    Some(RemovalTime::Cleared) => row["removalTime"] = Value::Null,
+                    Some(RemovalTime::Calculated) | None => {}
+                }
             }
             if tests.all_hold(&(), &row) {
                 rows.push(row);
@@ -248,6 +254,12 @@ async fn named(ask: &Ask, row: &mut Value) -> Result<(), ApiError> {
         row["removalTime"] = dates::json(ended.zip(kept).map(|(ended, kept)| ended + kept));
     }
     Ok(())
+}
+
+/// Ids of the instances, running or over, that a query of a body finds.
+pub(super) async fn instance_ids(ask: &Ask, query: &crate::input::Object) -> Result<Vec<String>, ApiError> {
+    let found = find(ask, INSTANCES, &Input::body(query)).await?;
+    Ok(found.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)).collect())
 }
 
 async fn one_instance(ask: Ask, Path(id): Path<String>) -> Answer {

@@ -30,7 +30,7 @@ const SORTS: [(&str, HistoricBatchSort); 4] = [
     ("tenantId", HistoricBatchSort::TenantId),
 ];
 
-fn query(input: &Input<'_>) -> Result<HistoricBatchQuery, ApiError> {
+pub(super) fn query(input: &Input<'_>) -> Result<HistoricBatchQuery, ApiError> {
     Ok(HistoricBatchQuery {
         id: input.text("batchId")?,
         batch_type: input.text("type")?,

@@ -8,7 +8,7 @@ use shared::process::tree::activity_tree;
 use shared::runner::Command;
 use shared::store::query::{InstanceQuery, InstanceSort, Order, Page};
 
-use super::{instance_many, modification, variables};
+use super::{instance_batches, instance_many, modification, variables};
 use crate::command::run;
 use crate::dto::instance as dto;
 use crate::dto::instance_query::{self, Texts};
@@ -23,10 +23,17 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/process-instance/count", get(count_instances).post(post_count))
         .route("/process-instance/suspended", put(instance_many::suspend))
         .route("/process-instance/job-retries", post(instance_many::job_retries))
+        .route("/process-instance/job-retries-historic-query-based", post(instance_many::job_retries))
+        .route("/process-instance/delete", post(instance_batches::delete))
+        .route("/process-instance/delete-historic-query-based", post(instance_batches::delete))
+        .route("/process-instance/suspended-async", post(instance_batches::suspend))
+        .route("/process-instance/variables-async", post(instance_batches::set_variables))
+        .route("/process-instance/message-async", post(instance_batches::correlate))
         .route("/process-instance/{id}", get(one).delete(delete))
         .route("/process-instance/{id}/activity-instances", get(tree))
         .route("/process-instance/{id}/suspended", put(suspend))
         .route("/process-instance/{id}/modification", post(modification::of_instance))
+        .route("/process-instance/{id}/modification-async", post(modification::of_instance_async))
         .merge(variables::routes("/process-instance/{id}/variables", variables::Kind::Instance))
 }
 

@@ -37,11 +37,14 @@ pub(super) async fn matching(ask: &Ask, query: &InstanceQuery) -> Result<Vec<Str
     }
 }
 
-/// The union of the ids and the query of a body, each id once.
+/// The union of the ids and the queries of a body, each id once.
 pub(super) async fn selected(ask: &Ask, input: &Input<'_>, ids: &str) -> Result<Vec<String>, ApiError> {
     let mut all = input.filled_list(ids)?.unwrap_or_default();
     if let Some(query) = input.object("processInstanceQuery")? {
         all.extend(matching(ask, &instance_query::read(&Input::body(query), Texts::StayTexts)?).await?);
+    }
+    if let Some(query) = input.object("historicProcessInstanceQuery")? {
+        all.extend(super::history::instance_ids(ask, query).await?);
     }
     let mut seen = std::collections::HashSet::new();
     all.retain(|id| seen.insert(id.clone()));
@@ -59,7 +62,8 @@ pub(super) async fn suspend(ask: Ask, body: Json) -> Answer {
             return Err(ApiError::invalid(message));
         }
         (None, None) => {
-            let given = input.has_key("processInstanceIds") || input.has_key("processInstanceQuery");
+            let selectors = ["processInstanceIds", "processInstanceQuery", "historicProcessInstanceQuery"];
+            let given = selectors.iter().any(|name| input.has_key(name));
             if !given {
                 let message = "Either processDefinitionId or processDefinitionKey should be set to update the suspension state.";
                 return Err(ApiError::invalid(message));
@@ -88,7 +92,7 @@ pub(super) async fn job_retries(ask: Ask, body: Json) -> Answer {
     }
     let due = if input.has_key("dueDate") { Some(input.date("dueDate")?) } else { None };
     let instances = selected(&ask, &input, "processInstances").await?;
-    if instances.is_empty() && !input.has_key("processInstanceQuery") {
+    if instances.is_empty() && !input.has_key("processInstanceQuery") && !input.has_key("historicProcessInstanceQuery") {
         let which = "processInstanceIds, processInstanceQuery, or historicProcessInstanceQuery";
         let message = format!("ENGINE-13051 You must specify at least one of or one of {which}.");
         return Err(ApiError::engine("ProcessEngineException", message));

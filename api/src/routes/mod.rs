@@ -6,13 +6,16 @@ mod deployment;
 mod event_subscription;
 mod execution;
 mod external_task;
+mod external_task_batch;
 mod external_task_fetch;
 mod external_task_worker;
 mod history;
 mod history_batch;
+mod history_batches;
 mod history_statistics;
 mod incident;
 mod instance;
+mod instance_batches;
 mod instance_many;
 mod job;
 mod job_command;
@@ -24,6 +27,8 @@ mod message;
 mod metrics;
 mod migration;
 mod modification;
+mod restart;
+mod selection;
 mod server;
 mod signal;
 mod start;
@@ -59,6 +64,8 @@ pub(crate) fn all() -> Router<ApiState> {
         .merge(variable_instance::routes())
         .merge(message::routes())
         .merge(history::routes())
+        .merge(history_batches::routes())
+        .merge(restart::routes())
         .merge(job_log::routes())
         .merge(metrics::routes())
 }

@@ -1,5 +1,7 @@
 //! The commands that the runner carries out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::process::value::TypedValue;
 
 /// Named values, in the order given.
@@ -183,7 +185,8 @@ pub enum VariableScope {
     Task(String),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StartInstruction {
     pub kind: StartKind,
     /// An activity id, or a flow id for [`StartKind::Transition`].
@@ -193,14 +196,16 @@ pub struct StartInstruction {
     pub variables: Vec<(String, TypedValue, bool)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StartKind {
     BeforeActivity,
     AfterActivity,
     Transition,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Modification {
     Start(StartInstruction),
     CancelActivityInstance(String),

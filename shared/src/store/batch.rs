@@ -108,12 +108,21 @@ pub struct Item {
     pub id: String,
     /// None when there is no such instance (any more), or the batch's tenant may not see it.
     pub instance: Option<Instance>,
+    /// Of the instance, for types that run commands; a migration finds its own in the context.
+    pub definition: Option<Arc<ProcessDefinition>>,
 }
 
 /// What becomes of it.
 #[derive(Debug)]
 pub enum ItemOutcome {
-    Changed { instance: Box<Instance>, closed: Vec<Closed>, requests: Vec<Request>, ended: bool },
+    Changed {
+        instance: Box<Instance>,
+        closed: Vec<Closed>,
+        requests: Vec<Request>,
+        ended: bool,
+    },
+    /// Done, and nothing is to be written.
+    Nothing,
     Failed(Failure),
 }
 

@@ -202,5 +202,7 @@ pub struct HistoryRow {
     pub started: Millis,
     pub start_user: Option<String>,
     pub start_activity: Option<String>,
+    /// When it is to be removed, if a person said so: of instances.
+    pub removal: Option<crate::batch::RemovalTime>,
     pub closed: Closed,
 }

@@ -1,13 +1,13 @@
-//! What becomes of one instance of a migration batch. Pure; called inside the store's transaction.
+//! What becomes of one item of a batch. Pure; called inside the store's transaction.
 
+use super::decide_commands;
 use crate::batch::BatchConfiguration;
 use crate::id::InstanceIds;
-use crate::job::Failure;
 use crate::migration::{self, MigrationCx, NotMigrated};
 use crate::runner::Refusal;
 use crate::store::{Decide, Item, ItemContext, ItemOutcome};
 
-/// Migrates by the plan of the batch.
+/// Migrates by the plan of the batch, or runs what a batch of another type asks for.
 pub struct MigrationDecide;
 
 impl Decide for MigrationDecide {
@@ -47,11 +47,7 @@ impl Decide for MigrationDecide {
                     Err(why) => failed(&why),
                 }
             }
-            // The store sets retries itself; an item of such a batch never comes here.
-            BatchConfiguration::SetJobRetries { .. } => {
-                let message = format!("item {} is no process instance", item.id);
-                ItemOutcome::Failed(Failure { reason: "internal".into(), details: message.clone(), message })
-            }
+            _ => decide_commands::decide(cx, item),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod decide;
+mod decide_commands;
 mod execute;
 mod look;
 mod monitor;

@@ -58,7 +58,7 @@ async fn with_called(tx: &mut Tx, ids: Vec<String>) -> Result<Vec<String>, Error
 }
 
 /// Removes the closed history of these instances.
-async fn forget(tx: &mut Tx, ids: &[String]) -> Result<(), Error> {
+pub(crate) async fn forget(tx: &mut Tx, ids: &[String]) -> Result<(), Error> {
     tx.execute("DELETE FROM historic WHERE instance_id {in $1}", params![ids]).await?;
     tx.execute("DELETE FROM job_log WHERE batch_id IS NULL AND process_instance_id {in $1}", params![ids]).await?;
     Ok(())

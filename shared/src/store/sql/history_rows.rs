@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Columns, Row, Tx, corrupt};
+use super::{Column, Columns, Row, Tx, corrupt, params};
+use crate::batch::RemovalTime;
 use crate::process::history::Closed;
 use crate::process::instance::Instance;
 use crate::store::Error;
@@ -22,6 +23,9 @@ struct Body {
     start_user: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start_activity: Option<String>,
+    /// Set by a person; none: by the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removal: Option<RemovalTime>,
     closed: Closed,
 }
 
@@ -48,6 +52,7 @@ pub(crate) fn rows_of(instance: &Instance, definition_key: &str, closed: &[Close
             started: instance.started_at,
             start_user: instance.start_user.clone(),
             start_activity: instance.start_activity.clone(),
+            removal: None,
             closed: closed.clone(),
         };
         Ok(Some(HistoricRow {
@@ -102,6 +107,19 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[HistoricRow]) -> Result<(), Erro
     Ok(())
 }
 
+/// When these instances, all of them over, are to be removed.
+pub(crate) async fn set_removal(tx: &mut Tx, instances: &[String], removal: RemovalTime) -> Result<(), Error> {
+    let sql = "SELECT number, body FROM historic WHERE kind = 'instance' AND instance_id {in $1} ORDER BY number {for update}";
+    for row in tx.all(sql, params![instances]).await? {
+        let mut body: Body = row.json("body")?;
+        body.removal = (removal != RemovalTime::Calculated).then_some(removal);
+        let number = row.int("number")?;
+        let body = serde_json::to_string(&body).map_err(|e| corrupt("history record", &number.to_string(), &e))?;
+        tx.execute("UPDATE historic SET body = $2 WHERE number = $1", params![number, body]).await?;
+    }
+    Ok(())
+}
+
 /// Reads what [`SELECT_COLUMNS`] selects.
 pub(crate) fn read(row: &Row) -> Result<HistoryRow, Error> {
     let body: Body = row.json("body")?;
@@ -116,6 +134,7 @@ pub(crate) fn read(row: &Row) -> Result<HistoryRow, Error> {
         started: body.started,
         start_user: body.start_user,
         start_activity: body.start_activity,
+        removal: body.removal,
         closed: body.closed,
     })
 }

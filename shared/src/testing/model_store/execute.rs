@@ -96,13 +96,14 @@ impl ModelStore {
             };
             for (id, outcome) in hold.claimed.ids.iter().zip(outcomes) {
                 let Some(loaded) = decided.instances.get_mut(id).filter(|_| only.is_none_or(|only| only == id)) else { continue };
-                match decide.decide(&cx, Item { id: id.clone(), instance: loaded.now.clone() }) {
+                match decide.decide(&cx, Item { id: id.clone(), instance: loaded.now.clone(), definition: None }) {
                     // Requests reach other instances: the processes of the simulator have none.
                     ItemOutcome::Changed { instance, ended, .. } => {
                         loaded.now = (!ended).then_some(*instance);
                         loaded.changed = true;
                         *outcome = None;
                     }
+                    ItemOutcome::Nothing => *outcome = None,
                     ItemOutcome::Failed(failure) => *outcome = Some(failure),
                 }
             }

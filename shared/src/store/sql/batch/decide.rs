@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::BatchConfiguration;
 use crate::clock::Millis;
+use crate::id;
 use crate::job::Failure;
 use crate::process::definition::ProcessDefinition;
 use crate::process::history::Closed;
@@ -35,6 +36,8 @@ struct Held {
 /// Definitions that the plans name, held against deletion until the commit.
 struct Definitions {
     models: HashMap<String, Arc<ProcessDefinition>>,
+    /// Those that instances have which a command is run on; not held.
+    current: HashMap<String, Arc<ProcessDefinition>>,
     settings: Settings,
 }
 
@@ -47,15 +50,17 @@ impl SqlStore {
         attempts: &mut [Attempt],
         decide: &dyn Decide,
     ) -> Result<(), Error> {
-        let definitions = self.hold_definitions(tx, attempts).await?;
-        let all: BTreeSet<String> = attempts.iter().flat_map(|a| a.claimed.ids.iter().cloned()).collect();
+        let mut definitions = self.hold_definitions(tx, attempts).await?;
+        let all: BTreeSet<String> = attempts.iter().flat_map(instances_of).collect();
         let mut held = hold(tx, &all, Lock::None, attempts).await?;
+        self.find_current(tx, attempts, &held, &mut definitions).await?;
         self.decide_items(now, attempts, &all, &mut held, &definitions, decide);
         let missed = write(tx, &held, &definitions).await?;
         if !missed.is_empty() {
             // Changed between reading and writing: once more under their locks, which nothing can miss.
             let missed: BTreeSet<String> = missed.into_iter().collect();
             let mut again = hold(tx, &missed, Lock::Update, attempts).await?;
+            self.find_current(tx, attempts, &again, &mut definitions).await?;
             self.decide_items(now, attempts, &missed, &mut again, &definitions, decide);
             if !write(tx, &again, &definitions).await?.is_empty() {
                 return Err(Error::Collision { verb: tx.verb(), source: None });
@@ -94,7 +99,7 @@ impl SqlStore {
         }
         let wanted: Vec<String> = wanted.into_iter().collect();
         let sql = "SELECT id FROM process_definition WHERE id {in $1} ORDER BY id {key share}";
-        let mut definitions = Definitions { models: HashMap::new(), settings: Settings::default() };
+        let mut definitions = Definitions { models: HashMap::new(), current: HashMap::new(), settings: Settings::default() };
         for row in tx.all(sql, params![&wanted]).await? {
             let id = row.text("id")?;
             if let Some(model) = self.models().get(tx, &id).await? {
@@ -103,6 +108,26 @@ impl SqlStore {
             }
         }
         Ok(definitions)
+    }
+
+    /// The models of the instances that commands are to run on.
+    async fn find_current(
+        &self,
+        tx: &mut Tx,
+        attempts: &[Attempt],
+        held: &HashMap<String, Held>,
+        definitions: &mut Definitions,
+    ) -> Result<(), Error> {
+        let commanded = attempts.iter().filter(|a| !matches!(a.fixed.configuration, BatchConfiguration::Migration { .. }));
+        let ids: BTreeSet<String> = commanded.flat_map(instances_of).collect();
+        for instance in ids.iter().filter_map(|id| held.get(id)?.instance.as_ref()) {
+            if !definitions.current.contains_key(&instance.definition_id) {
+                let model = self.models().of_instance(tx, &instance.id, &instance.definition_id).await?;
+                definitions.settings.load(tx, &model).await?;
+                definitions.current.insert(instance.definition_id.clone(), model);
+            }
+        }
+        Ok(())
     }
 
     /// Decides the items that are about one of `ids`, in the order of the attempts.
@@ -118,7 +143,7 @@ impl SqlStore {
         for Attempt { row, fixed, claimed, outcomes, .. } in attempts {
             let named = |of: fn(&crate::migration::MigrationPlan) -> &String| match &fixed.configuration {
                 BatchConfiguration::Migration { plan, .. } => definitions.models.get(of(plan)),
-                BatchConfiguration::SetJobRetries { .. } => None,
+                _ => None,
             };
             let cx = ItemContext {
                 batch: &row.work.batch,
@@ -129,22 +154,38 @@ impl SqlStore {
                 default_retries: self.options().default_retries,
                 now,
             };
-            for (id, outcome) in claimed.ids.iter().zip(outcomes.iter_mut()).filter(|(id, _)| ids.contains(*id)) {
-                *outcome = decide_one(&cx, id, held.get_mut(id), |tenant| fixed.reaches(tenant), decide);
+            let items =
+                claimed.ids.iter().zip(outcomes.iter_mut()).map(|(id, outcome)| (id, instance_of(&fixed.configuration, id), outcome));
+            for (id, instance, outcome) in items.filter(|(_, instance, _)| ids.contains(instance)) {
+                let current = |definition: &str| definitions.current.get(definition).cloned();
+                *outcome = decide_one(&cx, id, held.get_mut(&instance), current, |tenant| fixed.reaches(tenant), decide);
             }
         }
     }
+}
+
+/// The instance that an item is about: itself, or the one that it is in.
+fn instance_of(configuration: &BatchConfiguration, item: &str) -> String {
+    match configuration {
+        BatchConfiguration::SetExternalTaskRetries { .. } => id::base_of(item),
+        _ => item.to_owned(),
+    }
+}
+
+fn instances_of(attempt: &Attempt) -> impl Iterator<Item = String> {
+    attempt.claimed.ids.iter().map(|id| instance_of(&attempt.fixed.configuration, id))
 }
 
 fn decide_one(
     cx: &ItemContext<'_>,
     id: &str,
     held: Option<&mut Held>,
+    current: impl Fn(&str) -> Option<Arc<ProcessDefinition>>,
     reaches: impl Fn(Option<&str>) -> bool,
     decide: &dyn Decide,
 ) -> Option<Failure> {
     let Some(held) = held else {
-        return failure_of(decide.decide(cx, Item { id: id.to_owned(), instance: None }));
+        return failure_of(decide.decide(cx, Item { id: id.to_owned(), instance: None, definition: None }));
     };
     held.uses = held.uses.saturating_sub(1);
     let seen = !held.ended && held.instance.as_ref().is_some_and(|i| reaches(i.tenant_id.as_deref()));
@@ -154,8 +195,10 @@ fn decide_one(
         (true, true) => held.instance.take(),
         (true, false) => held.instance.clone(),
     };
-    match decide.decide(cx, Item { id: id.to_owned(), instance }) {
+    let definition = instance.as_ref().and_then(|i| current(&i.definition_id));
+    match decide.decide(cx, Item { id: id.to_owned(), instance, definition }) {
         ItemOutcome::Failed(failure) => Some(failure),
+        ItemOutcome::Nothing => None,
         ItemOutcome::Changed { instance, closed, requests, ended } => {
             held.instance = Some(*instance);
             held.closed.extend(closed);
@@ -171,13 +214,13 @@ fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
     match outcome {
         ItemOutcome::Failed(failure) => Some(failure),
         // Of an instance that is not there nothing can have changed.
-        ItemOutcome::Changed { .. } => None,
+        ItemOutcome::Changed { .. } | ItemOutcome::Nothing => None,
     }
 }
 
 async fn hold(tx: &mut Tx, ids: &BTreeSet<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
-    let mut uses: HashMap<&str, usize> = HashMap::new();
-    for id in attempts.iter().flat_map(|a| &a.claimed.ids) {
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    for id in attempts.iter().flat_map(instances_of) {
         *uses.entry(id).or_default() += 1;
     }
     let wanted: Vec<String> = ids.iter().cloned().collect();

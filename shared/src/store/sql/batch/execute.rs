@@ -19,12 +19,28 @@ const EXECUTE_BY_HAND: Verb = Verb::named("execute_by_hand").durable();
 impl SqlStore {
     pub(super) async fn execute_portions(&self, portions: &[Portion], mode: &Mode, decide: &dyn Decide) -> Result<Executed, Error> {
         let mut executed = Executed::default();
-        let (mut together, mut apart) = (vec![], vec![]);
+        let (mut together, mut apart, mut effects) = (vec![], vec![], vec![]);
         for portion in once_each(portions) {
             match self.type_of(&portion.work.batch).await? {
                 Some(BatchType::SetJobRetries) => apart.push(portion),
-                // A batch that is gone has no rows either: the claim finds out.
-                Some(BatchType::ProcessInstanceMigration) | None => together.push(portion),
+                Some(
+                    BatchType::Suspension
+                    | BatchType::Restart
+                    | BatchType::HistoricDeletion
+                    | BatchType::HistoricDecisionDeletion
+                    | BatchType::SetRemovalTime
+                    | BatchType::BatchSetRemovalTime,
+                ) => effects.push(portion),
+                // Decided from the document. A batch that is gone has no rows either: the claim finds out.
+                Some(
+                    BatchType::ProcessInstanceMigration
+                    | BatchType::Modification
+                    | BatchType::Deletion
+                    | BatchType::SetExternalTaskRetries
+                    | BatchType::SetVariables
+                    | BatchType::CorrelateMessage,
+                )
+                | None => together.push(portion),
             }
         }
         if *mode == Mode::ByHand {
@@ -36,6 +52,9 @@ impl SqlStore {
         }
         for portion in apart {
             absorb(&mut executed, self.set_retries_of_items(&portion, mode).await?);
+        }
+        for portion in effects {
+            absorb(&mut executed, self.affect_items(&portion, mode).await?);
         }
         Ok(executed)
     }

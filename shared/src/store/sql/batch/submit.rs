@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::batch::{Batch, BatchConfiguration, NewBatch, chunk_instances, total_jobs};
+use crate::batch::{Batch, BatchConfiguration, BatchType, NewBatch};
 use crate::id;
 use crate::process::history::JobEvent;
 use crate::runner::Refusal;
 use crate::store::sql::instance_query::matching_ids;
-use crate::store::sql::{Column, Columns, Dialect, LONG_TIMEOUT, SqlStore, Tx, Value, Verb, clean, may_write, params};
+use crate::store::sql::{Column, Columns, LONG_TIMEOUT, SqlStore, Tx, Value, Verb, clean, may_write, params};
 use crate::store::{Caller, Error, Items};
 
 use super::facts::read_batch;
 use super::fixed::Fixed;
 use super::log::{self, LogRow, MONITOR_JOB_TYPE, SEED_JOB_TYPE};
 use super::operations::{self, Operation};
+use super::submit_chunks::{Staged, create_table, find_deployments, insert_chunks, jobs_of, stage_page};
 
 const SUBMIT: Verb = Verb::named("submit").lasting(LONG_TIMEOUT).durable();
 /// As many listed ids are sorted in memory; more, or those of a query, in the database.
@@ -23,34 +24,20 @@ const DRAWS: u32 = 3;
 /// Ids of one page of a query.
 const QUERY_PAGE: u32 = 5_000;
 
-/// Where the ids of the new batch are, each once.
-enum Staged {
-    Memory(BTreeSet<String>),
-    /// In the temporary table `submit_item`.
-    Table(u64),
-}
-
-impl Staged {
-    fn count(&self) -> u64 {
-        match self {
-            Self::Memory(ids) => ids.len() as u64,
-            Self::Table(n) => *n,
-        }
-    }
-}
-
 impl SqlStore {
     pub(super) async fn submit_batch(&self, caller: &Caller, new: &NewBatch, items: &Items<'_>) -> Result<Batch, Error> {
         may_write(caller)?;
         let mut tx = self.write(SUBMIT).await?;
-        let staged = self.stage(&mut tx, caller, items).await?;
+        let grouped = new.configuration.batch_type().groups_by_deployment();
+        let staged = self.stage(&mut tx, caller, items, grouped).await?;
         let total = staged.count();
         if total == 0 {
             let message = "Process instance ids cannot empty: process instance ids is empty";
             return Err(Refusal::new("BadUserRequestException", message).into());
         }
         let now = tx.now().await?;
-        let id = insert_batch(&mut tx, caller, new, total, now).await?;
+        let jobs = jobs_of(&mut tx, &staged, new.invocations_per_batch_job).await?;
+        let id = insert_batch(&mut tx, caller, new, (total, jobs), now).await?;
         insert_chunks(&mut tx, &id, new, staged).await?;
         insert_job_definitions(&mut tx, &id, new).await?;
         let fixed = fixed_of(new);
@@ -62,7 +49,7 @@ impl SqlStore {
         batch.ok_or_else(|| crate::store::sql::corrupt("batch", &id, &"it is gone right after it was written"))
     }
 
-    async fn stage(&self, tx: &mut Tx, caller: &Caller, items: &Items<'_>) -> Result<Staged, Error> {
+    async fn stage(&self, tx: &mut Tx, caller: &Caller, items: &Items<'_>, grouped: bool) -> Result<Staged, Error> {
         let mut pages = (items.listed)();
         let mut ids = BTreeSet::new();
         let mut next = || pages.next().transpose().map_err(|e| Error::Unavailable { verb: SUBMIT.name, source: e.into() });
@@ -73,7 +60,7 @@ impl SqlStore {
                 None => ended = true,
             }
         }
-        if ended && items.query.is_none() {
+        if ended && items.query.is_none() && !grouped {
             return Ok(Staged::Memory(ids));
         }
         create_table(tx).await?;
@@ -90,31 +77,16 @@ impl SqlStore {
                 after = Some(last);
             }
         }
+        if grouped {
+            find_deployments(tx).await?;
+        }
         let n = tx.one("SELECT count(*) AS n FROM submit_item", vec![]).await?.uint("n")?;
         Ok(Staged::Table(n))
     }
 }
 
-async fn create_table(tx: &mut Tx) -> Result<(), Error> {
-    match tx.dialect() {
-        Dialect::Postgres => {
-            tx.execute("CREATE TEMP TABLE submit_item (id TEXT COLLATE \"C\" PRIMARY KEY) ON COMMIT DROP", vec![]).await?;
-        }
-        Dialect::Sqlite => {
-            tx.execute("CREATE TEMP TABLE IF NOT EXISTS submit_item (id TEXT PRIMARY KEY) WITHOUT ROWID", vec![]).await?;
-            tx.execute("DELETE FROM submit_item", vec![]).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn stage_page(tx: &mut Tx, ids: Vec<String>) -> Result<(), Error> {
-    tx.insert("submit_item", Columns(vec![("id", Column::texts(ids))]), "ON CONFLICT (id) DO NOTHING").await?;
-    Ok(())
-}
-
 /// Gives the id that it got: another one than asked for where that is taken.
-async fn insert_batch(tx: &mut Tx, caller: &Caller, new: &NewBatch, total: u64, now: i64) -> Result<String, Error> {
+async fn insert_batch(tx: &mut Tx, caller: &Caller, new: &NewBatch, (total, jobs): (u64, u64), now: i64) -> Result<String, Error> {
     let configuration = serde_json::to_string(&new.configuration).unwrap_or_default();
     let mut id = new.id.clone();
     for _ in 0..DRAWS {
@@ -122,7 +94,7 @@ async fn insert_batch(tx: &mut Tx, caller: &Caller, new: &NewBatch, total: u64, 
             ("id", Value::from(&id)),
             ("type", Value::from(new.configuration.batch_type().name())),
             ("total_instances", Value::from(total)),
-            ("total_jobs", Value::from(total_jobs(total, new.invocations_per_batch_job))),
+            ("total_jobs", Value::from(jobs)),
             ("batch_jobs_per_seed", Value::from(new.batch_jobs_per_seed)),
             ("invocations_per_batch_job", Value::from(new.invocations_per_batch_job)),
             ("tenant_id", Value::from(new.tenant_id.as_deref())),
@@ -155,43 +127,6 @@ async fn insert_row(tx: &mut Tx, table: &str, values: Vec<(&str, Value)>) -> Res
     Ok(tx.execute(&sql, values.into_iter().map(|(_, value)| value).collect()).await? == 1)
 }
 
-async fn insert_chunks(tx: &mut Tx, batch: &str, new: &NewBatch, staged: Staged) -> Result<(), Error> {
-    let size = chunk_instances(new.batch_jobs_per_seed, new.invocations_per_batch_job);
-    let jobs = size / u64::from(new.invocations_per_batch_job.max(1));
-    match staged {
-        Staged::Memory(ids) => {
-            let ids: Vec<String> = ids.into_iter().collect();
-            let chunks: Vec<&[String]> = ids.chunks(usize::try_from(size).unwrap_or(usize::MAX)).collect();
-            let columns = Columns(vec![
-                ("batch", Column::same(batch, chunks.len())),
-                ("step", Column::ints(0..chunks.len())),
-                ("first", Column::ints((0..chunks.len() as u64).map(|g| u64::from(id::FIRST_EXECUTION_JOB) + g * jobs))),
-                ("items", Column::ints(chunks.iter().map(|c| c.len()))),
-                ("ids", Column::texts(chunks.iter().map(|c| super::work_rows::json(c)))),
-                ("deployment_id", Column::same(new.deployment_id.as_deref(), chunks.len())),
-            ]);
-            tx.insert("chunk", columns, "").await?;
-        }
-        Staged::Table(_) => {
-            let list = match tx.dialect() {
-                Dialect::Postgres => "json_agg(id ORDER BY id)::text",
-                Dialect::Sqlite => "json_group_array(id ORDER BY id)",
-            };
-            let sql = format!(
-                "INSERT INTO chunk (batch, step, first, items, ids, deployment_id)
-                 SELECT $1, step, 2 + step * $2, count(*), {list}, $4
-                 FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / $3 AS step FROM submit_item) AS numbered
-                 GROUP BY step"
-            );
-            tx.execute(&sql, params![batch, jobs, size, new.deployment_id.as_deref()]).await?;
-            if tx.dialect() == Dialect::Sqlite {
-                tx.execute("DELETE FROM submit_item", vec![]).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
 async fn insert_job_definitions(tx: &mut Tx, batch: &str, new: &NewBatch) -> Result<(), Error> {
     let kinds = [
         (id::SEED_JOB_DEFINITION, SEED_JOB_TYPE, new.deployment_id.as_deref()),
@@ -222,18 +157,53 @@ fn fixed_of(new: &NewBatch) -> Fixed {
 
 /// spec-batch-rest §1.2, step 7.
 fn operation(batch: &str, new: &NewBatch, total: u64) -> Operation {
-    let (kind, entity, mut properties) = match &new.configuration {
+    let (kind, entity) = match new.configuration.batch_type() {
+        BatchType::ProcessInstanceMigration => ("Migrate", "ProcessInstance"),
+        BatchType::SetJobRetries => ("SetJobRetries", "Job"),
+        BatchType::Modification => ("ModifyProcessInstance", "ProcessInstance"),
+        BatchType::Restart => ("RestartProcessInstance", "ProcessInstance"),
+        BatchType::Deletion => ("Delete", "ProcessInstance"),
+        BatchType::Suspension => ("SuspendJob", "ProcessInstance"),
+        BatchType::HistoricDeletion => ("DeleteHistory", "ProcessInstance"),
+        BatchType::HistoricDecisionDeletion => ("DeleteHistory", "DecisionInstance"),
+        BatchType::SetExternalTaskRetries => ("SetExternalTaskRetries", "ExternalTask"),
+        BatchType::SetRemovalTime => ("SetRemovalTime", "ProcessInstance"),
+        BatchType::BatchSetRemovalTime => ("SetRemovalTime", "Batch"),
+        BatchType::SetVariables => ("SetVariables", "ProcessInstance"),
+        BatchType::CorrelateMessage => ("CorrelateMessage", "ProcessInstance"),
+    };
+    let mut properties = properties(&new.configuration);
+    properties.push(("nrOfInstances", None, Some(total.to_string())));
+    properties.push(("async", None, Some("true".to_owned())));
+    Operation { kind, entity, properties, batch: batch.to_owned(), job: None, tenant: new.tenant_id.clone() }
+}
+
+/// (name, before, after)
+fn properties(configuration: &BatchConfiguration) -> Vec<(&'static str, Option<String>, Option<String>)> {
+    match configuration {
         BatchConfiguration::Migration { plan, .. } => {
             let definitions = (Some(plan.source_definition_id.clone()), Some(plan.target_definition_id.clone()));
             let mut properties = vec![("processDefinitionId", definitions.0, definitions.1)];
             if let Some(variables) = &plan.variables {
                 properties.push(("nrOfSetVariables", None, Some(variables.len().to_string())));
             }
-            ("Migrate", "ProcessInstance", properties)
+            properties
         }
-        BatchConfiguration::SetJobRetries { retries, .. } => ("SetJobRetries", "Job", vec![("retries", None, Some(retries.to_string()))]),
-    };
-    properties.push(("nrOfInstances", None, Some(total.to_string())));
-    properties.push(("async", None, Some("true".to_owned())));
-    Operation { kind, entity, properties, batch: batch.to_owned(), job: None, tenant: new.tenant_id.clone() }
+        BatchConfiguration::SetJobRetries { retries, .. } | BatchConfiguration::SetExternalTaskRetries { retries } => {
+            vec![("retries", None, Some(retries.to_string()))]
+        }
+        BatchConfiguration::Modification { definition_id, .. } | BatchConfiguration::Restart { definition_id, .. } => {
+            vec![("processDefinitionId", None, Some(definition_id.clone()))]
+        }
+        BatchConfiguration::Deletion { reason, .. } => vec![("deleteReason", None, reason.clone())],
+        BatchConfiguration::Suspension { suspended } => {
+            vec![("suspensionState", None, Some(if *suspended { "suspended" } else { "active" }.to_owned()))]
+        }
+        BatchConfiguration::SetVariables { variables } => vec![("nrOfVariables", None, Some(variables.len().to_string()))],
+        BatchConfiguration::CorrelateMessage { name, .. } => vec![("messageName", None, Some(name.clone()))],
+        BatchConfiguration::HistoricDeletion
+        | BatchConfiguration::HistoricDecisionDeletion
+        | BatchConfiguration::SetRemovalTime { .. }
+        | BatchConfiguration::BatchSetRemovalTime { .. } => vec![],
+    }
 }

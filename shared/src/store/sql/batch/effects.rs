@@ -1,0 +1,113 @@
+//! Batches whose effect is on columns and on closed history, not on documents: suspension, restart, deletion of history,
+//! removal times (spec-batch-rest §4.7). One row of work to a transaction.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::batch::{BatchConfiguration, RemovalTime};
+use crate::job::Failure;
+use crate::store::sql::statement::Sql;
+use crate::store::sql::{SqlStore, Tx, Verb, corrupt, deletion, history_rows, params};
+use crate::store::{Error, Executed, Mode, Portion};
+
+use super::attempt::Attempt;
+use super::execute::{Done, claim, take_by_hand};
+
+const EFFECTS: Verb = Verb::named("execute_effects");
+
+impl SqlStore {
+    pub(super) async fn affect_items(&self, portion: &Portion, mode: &Mode) -> Result<Executed, Error> {
+        let mut tx = self.write(EFFECTS).await?;
+        let done = self.affect_items_in(&mut tx, portion, mode).await;
+        self.ended(tx, done).await
+    }
+
+    async fn affect_items_in(&self, tx: &mut Tx, portion: &Portion, mode: &Mode) -> Result<Done, Error> {
+        let mut executed = Executed::default();
+        let claimed = if *mode == Mode::ByHand {
+            let taken = take_by_hand(tx, &portion.work).await?;
+            if taken.is_none() {
+                executed.gone.push(portion.work.clone());
+            }
+            taken.map(|(row, pieces)| {
+                executed.next.extend(pieces);
+                (row, None)
+            })
+        } else {
+            claim(tx, std::slice::from_ref(portion), mode, &mut executed).await?.pop()
+        };
+        let Some((row, jobs)) = claimed else { return Ok(Done::nothing(executed)) };
+        let now = row.now;
+        let mut attempts = self.attempts(tx, vec![(row, jobs)]).await?;
+        for attempt in &mut attempts {
+            self.affect(tx, attempt).await?;
+        }
+        self.finish(tx, now, &attempts, executed).await
+    }
+
+    async fn affect(&self, tx: &mut Tx, attempt: &mut Attempt) -> Result<(), Error> {
+        match &attempt.fixed.configuration {
+            BatchConfiguration::Suspension { suspended } => suspend(tx, attempt, *suspended).await,
+            BatchConfiguration::Restart { .. } => self.restart_items(tx, attempt).await,
+            BatchConfiguration::HistoricDeletion => {
+                let (running, over) = sort_out(tx, attempt).await?;
+                deletion::forget(tx, &over).await?;
+                fail(attempt, &running);
+                Ok(())
+            }
+            // There are no decisions here, so none is left to delete.
+            BatchConfiguration::HistoricDecisionDeletion => Ok(()),
+            BatchConfiguration::SetRemovalTime { removal } => {
+                let removal = *removal;
+                let (_, over) = sort_out(tx, attempt).await?;
+                history_rows::set_removal(tx, &over, removal).await
+            }
+            BatchConfiguration::BatchSetRemovalTime { removal } => {
+                // Batches have no time to live here: a calculated time is none.
+                let at = match removal {
+                    RemovalTime::At(at) => Some(*at),
+                    RemovalTime::Cleared | RemovalTime::Calculated => None,
+                };
+                let sql =
+                    "UPDATE historic_batch SET removal_time = $2 WHERE id {in $1} AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3)";
+                tx.execute(sql, params![&attempt.claimed.ids, at, attempt.fixed.tenant_id.as_deref()]).await?;
+                Ok(())
+            }
+            _ => Err(corrupt("batch", &attempt.row.work.batch, &"its type has no effect of its own")),
+        }
+    }
+}
+
+/// The column alone; those that are gone are no failure.
+async fn suspend(tx: &mut Tx, attempt: &Attempt, suspended: bool) -> Result<(), Error> {
+    let mut sql = Sql::new(tx.dialect(), "SELECT id FROM process_instance WHERE ");
+    sql.one_of("id", &attempt.claimed.ids).push(" ORDER BY id {for update}");
+    let there = sql.ids(tx).await?;
+    let sql = "UPDATE process_instance SET revision = revision + 1, suspended = $2
+               WHERE id {in $1} AND suspended <> $2 AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3)";
+    tx.execute(sql, params![&there, suspended, attempt.fixed.tenant_id.as_deref()]).await?;
+    Ok(())
+}
+
+/// The items that still run, and those that are over and may be reached; what is neither is not there.
+async fn sort_out(tx: &mut Tx, attempt: &Attempt) -> Result<(HashSet<String>, Vec<String>), Error> {
+    let ids = &attempt.claimed.ids;
+    let running = tx.all("SELECT id FROM process_instance WHERE id {in $1}", params![ids]).await?;
+    let running = running.iter().map(|row| row.text("id")).collect::<Result<HashSet<_>, _>>()?;
+    let rows = tx.all("SELECT instance_id, tenant_id FROM historic WHERE kind = 'instance' AND instance_id {in $1}", params![ids]).await?;
+    let mut over = BTreeSet::new();
+    for row in &rows {
+        let id = row.text("instance_id")?;
+        if attempt.fixed.reaches(row.optional_text("tenant_id")?.as_deref()) && !running.contains(&id) {
+            over.insert(id);
+        }
+    }
+    Ok((running, over.into_iter().collect()))
+}
+
+fn fail(attempt: &mut Attempt, running: &HashSet<String>) {
+    for (id, outcome) in attempt.claimed.ids.iter().zip(attempt.outcomes.iter_mut()).filter(|(id, _)| running.contains(*id)) {
+        let message =
+            format!("Process instance is still running, cannot delete historic process instance: {id}: instance.getEndTime() is null");
+        *outcome = Some(Failure { reason: "BadUserRequestException".to_owned(), details: message.clone(), message });
+    }
+}
