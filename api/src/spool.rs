@@ -24,6 +24,25 @@ const PAGE: usize = 5_000;
 /// The longest id, in bytes of JSON.
 const MAX_ID_BYTES: u64 = 4_096;
 const IDS: &str = "processInstanceIds";
+/// What is kept of a body: all that a request with so many ids may say besides.
+const KNOWN: [&str; 16] = [
+    "migrationPlan",
+    "processInstanceQuery",
+    "historicProcessInstanceQuery",
+    "skipCustomListeners",
+    "skipIoMappings",
+    "skipSubprocesses",
+    "deleteReason",
+    "suspended",
+    "variables",
+    "messageName",
+    "processDefinitionId",
+    "instructions",
+    "initialVariables",
+    "withoutBusinessKey",
+    "annotation",
+    "failIfNotExists",
+];
 
 /// The ids of a body: one a line.
 pub struct Ids {
@@ -198,7 +217,6 @@ impl<'de> Visitor<'de> for Root {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spooled, A::Error> {
-        const KNOWN: [&str; 4] = ["migrationPlan", "processInstanceQuery", "skipCustomListeners", "skipIoMappings"];
         let mut spooled = Spooled { rest: Object::new(), ids: None };
         let mut left = self.rest;
         loop {
