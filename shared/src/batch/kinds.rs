@@ -179,6 +179,7 @@ pub enum RemovalTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::value::TypedValue;
     use crate::runner::command::StartKind;
 
     #[test]
@@ -194,7 +195,11 @@ mod tests {
             kind: StartKind::BeforeActivity,
             target: "a".into(),
             ancestor_activity_instance: None,
-            variables: vec![("v".into(), crate::process::value::TypedValue::default(), true)],
+            variables: vec![(
+                "v".into(),
+                TypedValue { kind: "String".into(), value: "x".into(), info: serde_json::Value::Null, transient: false },
+                true,
+            )],
         };
         let skip = Skip::default();
         let all = [

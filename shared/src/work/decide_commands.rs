@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn variables_are_set_on_the_instance_itself() {
-        let value = TypedValue { kind: "String".into(), value: "x".into(), ..TypedValue::default() };
+        let value = TypedValue { kind: "String".into(), value: "x".into(), info: serde_json::Value::Null, transient: false };
         let set = BatchConfiguration::SetVariables { variables: vec![("v".into(), value)] };
         let ItemOutcome::Changed { instance, .. } = decided(&set, Some(started())) else { panic!("they are set") };
         assert!(instance.variables.iter().any(|v| v.name == "v" && v.execution_id == instance.id));
