@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::process::instance::Instance;
 use shared::process::tree::{ActivityNode, TransitionNode};
-use shared::store::views::{InstanceView, StoredInstance};
+use shared::store::views::InstanceView;
 
 #[must_use]
 pub fn show(i: &InstanceView) -> Value {
@@ -12,23 +12,6 @@ pub fn show(i: &InstanceView) -> Value {
         "id": i.id,
         "definitionId": i.definition_id,
         "definitionKey": i.definition_key,
-        "businessKey": i.business_key,
-        "caseInstanceId": null,
-        "ended": false,
-        "suspended": i.suspended,
-        "tenantId": i.tenant_id,
-    })
-}
-
-/// The same of a document.
-#[must_use]
-pub fn show_stored(stored: &StoredInstance) -> Value {
-    let i = &stored.instance;
-    json!({
-        "links": [],
-        "id": i.id,
-        "definitionId": i.definition_id,
-        "definitionKey": stored.definition_key,
         "businessKey": i.business_key,
         "caseInstanceId": null,
         "ended": false,

@@ -1,6 +1,7 @@
 //! What tests of several crates need. Compiled only with the feature `testing`; no role may depend on it.
 
 pub mod broker;
+pub mod command_line;
 pub mod context;
 pub mod database;
 pub mod engine_suite;

@@ -3,6 +3,7 @@
 use super::Steps;
 use crate::job::{Failure, WorkRef};
 use crate::queue::Message;
+use crate::service::chain;
 use crate::store::{Error, Executed, Lease, Mode, Portion};
 
 /// Collisions with other transactions that one micro-batch bears before it is given back.
@@ -116,7 +117,7 @@ impl Steps {
 
     /// The statement itself was refused, and it is this job's doing: an attempt that failed.
     async fn charge(&self, work: &WorkRef, error: &Error) -> Result<Executed, Error> {
-        let message = with_causes(error);
+        let message = chain(error);
         tracing::error!(batch = work.batch, job = work.number, error = %message, "the database refused a job");
         let failure = Failure { reason: "database".into(), details: message.clone(), message };
         let executed = self.store.fail_front(work, &failure).await?;
@@ -130,17 +131,6 @@ impl Steps {
         self.publish(&next).await;
         self.look(portions.iter().map(|p| p.work.batch.clone())).await
     }
-}
-
-/// An error with its causes, in one line.
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// The job that must be the culprit: nothing else was in the transaction.

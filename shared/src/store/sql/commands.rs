@@ -26,6 +26,39 @@ enum Tried<T> {
     Wider(BTreeSet<String>),
 }
 
+/// The tries of one command so far, and what the next one locks first.
+struct Tries {
+    verb: Verb,
+    reach: BTreeSet<String>,
+    misses: u32,
+    widenings: u32,
+}
+
+impl Tries {
+    fn new(verb: Verb, reach: BTreeSet<String>) -> Self {
+        Self { verb, reach, misses: 0, widenings: 0 }
+    }
+
+    /// What was done; None: to be tried again.
+    fn judge<T>(&mut self, tried: Result<Tried<T>, Error>) -> Result<Option<T>, Error> {
+        match tried {
+            Ok(Tried::Done(done)) => return Ok(Some(done)),
+            Ok(Tried::Wider(wider)) if self.widenings < MAX_WIDENINGS => {
+                self.widenings += 1;
+                self.reach = wider;
+            }
+            Ok(Tried::Missed | Tried::Wider(_)) | Err(Error::Collision { .. }) => {
+                self.misses += 1;
+                if self.misses >= MAX_MISSES {
+                    return Err(Error::OptimisticLock { verb: self.verb.name });
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+}
+
 impl SqlStore {
     pub(crate) async fn surroundings(&self, tx: &mut Tx, user: Option<String>) -> Result<Surroundings<'_>, Error> {
         Ok(Surroundings { models: self.models(), now: tx.now().await?, user, default_retries: self.options().default_retries })
@@ -44,22 +77,11 @@ impl SqlStore {
         id: &str,
         choose: impl Fn(&Instance) -> Option<Command> + Send + Sync,
     ) -> Result<Option<CommandOutcome>, Error> {
-        let mut reach = BTreeSet::from([id.to_owned()]);
-        let (mut misses, mut widenings) = (0, 0);
+        let mut tries = Tries::new(verb, BTreeSet::from([id.to_owned()]));
         loop {
-            match self.try_command(verb, caller, id, &reach, &choose).await {
-                Ok(Tried::Done(outcome)) => return Ok(outcome),
-                Ok(Tried::Wider(wider)) if widenings < MAX_WIDENINGS => {
-                    widenings += 1;
-                    reach = wider;
-                }
-                Ok(Tried::Missed | Tried::Wider(_)) | Err(Error::Collision { .. }) => {
-                    misses += 1;
-                    if misses >= MAX_MISSES {
-                        return Err(Error::OptimisticLock { verb: verb.name });
-                    }
-                }
-                Err(error) => return Err(error),
+            let tried = self.try_command(verb, caller, id, &tries.reach, &choose).await;
+            if let Some(outcome) = tries.judge(tried)? {
+                return Ok(outcome);
             }
         }
     }
@@ -110,22 +132,11 @@ impl SqlStore {
 
     /// All in one transaction; again with new ids where one is taken, or where others that they reach must be locked first.
     async fn start_all(&self, verb: Verb, caller: &Caller, new: &[NewInstance]) -> Result<Vec<CommandOutcome>, Error> {
-        let mut reach = BTreeSet::new();
-        let (mut misses, mut widenings) = (0, 0);
+        let mut tries = Tries::new(verb, BTreeSet::new());
         loop {
-            match self.try_start(verb, caller, new, &reach).await {
-                Ok(Tried::Done(outcomes)) => return Ok(outcomes),
-                Ok(Tried::Wider(wider)) if widenings < MAX_WIDENINGS => {
-                    widenings += 1;
-                    reach = wider;
-                }
-                Ok(Tried::Missed | Tried::Wider(_)) | Err(Error::Collision { .. }) => {
-                    misses += 1;
-                    if misses >= MAX_MISSES {
-                        return Err(Error::OptimisticLock { verb: verb.name });
-                    }
-                }
-                Err(error) => return Err(error),
+            let tried = self.try_start(verb, caller, new, &tries.reach).await;
+            if let Some(outcomes) = tries.judge(tried)? {
+                return Ok(outcomes);
             }
         }
     }

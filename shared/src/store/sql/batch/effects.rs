@@ -10,7 +10,7 @@ use crate::store::sql::{SqlStore, Tx, Verb, corrupt, deletion, history_rows, par
 use crate::store::{Error, Executed, Mode, Portion};
 
 use super::attempt::Attempt;
-use super::execute::{Done, claim, take_by_hand};
+use super::execute::{Done, claim_one};
 
 const EFFECTS: Verb = Verb::named("execute_effects");
 
@@ -23,19 +23,7 @@ impl SqlStore {
 
     async fn affect_items_in(&self, tx: &mut Tx, portion: &Portion, mode: &Mode) -> Result<Done, Error> {
         let mut executed = Executed::default();
-        let claimed = if *mode == Mode::ByHand {
-            let taken = take_by_hand(tx, &portion.work).await?;
-            if taken.is_none() {
-                executed.gone.push(portion.work.clone());
-            }
-            taken.map(|(row, pieces)| {
-                executed.next.extend(pieces);
-                (row, None)
-            })
-        } else {
-            claim(tx, std::slice::from_ref(portion), mode, &mut executed).await?.pop()
-        };
-        let Some((row, jobs)) = claimed else { return Ok(Done::nothing(executed)) };
+        let Some((row, jobs)) = claim_one(tx, portion, mode, &mut executed).await? else { return Ok(Done::nothing(executed)) };
         let now = row.now;
         let mut attempts = self.attempts(tx, vec![(row, jobs)]).await?;
         for attempt in &mut attempts {

@@ -80,12 +80,8 @@ impl SqlStore {
 
     async fn migrate_by_hand_in(&self, tx: &mut Tx, job: &WorkRef, decide: &dyn Decide) -> Result<Done, Error> {
         let mut executed = Executed::default();
-        let Some((row, pieces)) = take_by_hand(tx, job).await? else {
-            executed.gone.push(job.clone());
-            return Ok(Done::nothing(executed));
-        };
-        executed.next.extend(pieces);
-        self.migrate_claimed(tx, vec![(row, None)], executed, decide).await
+        let rows = claim_by_hand(tx, job, &mut executed).await?.into_iter().collect();
+        self.migrate_claimed(tx, rows, executed, decide).await
     }
 
     async fn migrate_claimed(
@@ -165,12 +161,7 @@ fn absorb(executed: &mut Executed, more: Executed) {
 }
 
 /// Locks what is free of it and may run, in the order of the work; says of the rest why not.
-pub(super) async fn claim(
-    tx: &mut Tx,
-    portions: &[Portion],
-    mode: &Mode,
-    executed: &mut Executed,
-) -> Result<Vec<(WorkRow, Option<u32>)>, Error> {
+async fn claim(tx: &mut Tx, portions: &[Portion], mode: &Mode, executed: &mut Executed) -> Result<Vec<(WorkRow, Option<u32>)>, Error> {
     let wanted: Vec<WorkRef> = portions.iter().map(|p| p.work.clone()).collect();
     let token = match mode {
         Mode::Careful { token } => Some(token.as_str()),
@@ -203,9 +194,32 @@ pub(super) async fn claim(
     Ok(claimed)
 }
 
+/// One row of work, claimed as the mode says.
+pub(super) async fn claim_one(
+    tx: &mut Tx,
+    portion: &Portion,
+    mode: &Mode,
+    executed: &mut Executed,
+) -> Result<Option<(WorkRow, Option<u32>)>, Error> {
+    if *mode == Mode::ByHand {
+        return claim_by_hand(tx, &portion.work, executed).await;
+    }
+    Ok(claim(tx, std::slice::from_ref(portion), mode, executed).await?.pop())
+}
+
+/// The job that a person executes; the pieces left of its run are to be published.
+async fn claim_by_hand(tx: &mut Tx, job: &WorkRef, executed: &mut Executed) -> Result<Option<(WorkRow, Option<u32>)>, Error> {
+    let Some((row, pieces)) = take_by_hand(tx, job).await? else {
+        executed.gone.push(job.clone());
+        return Ok(None);
+    };
+    executed.next.extend(pieces);
+    Ok(Some((row, None)))
+}
+
 /// The job as a row of its own, locked, with the pieces left of its run. Suspension, due date, retries and leases do not
 /// matter: a lease only keeps other workers away, and its holder finds the row gone.
-pub(super) async fn take_by_hand(tx: &mut Tx, job: &WorkRef) -> Result<Option<(WorkRow, Vec<WorkRef>)>, Error> {
+async fn take_by_hand(tx: &mut Tx, job: &WorkRef) -> Result<Option<(WorkRow, Vec<WorkRef>)>, Error> {
     tx.optional("SELECT id FROM batch WHERE id = $1 {for update}", params![&job.batch]).await?;
     let Some(row) = find_job(tx, job).await? else { return Ok(None) };
     take_out(tx, row, job.number).await.map(Some)

@@ -15,7 +15,7 @@ use crate::store::sql::{SqlStore, Tx, Verb, corrupt, params};
 use crate::store::{Caller, Error, Executed, Mode, Portion};
 
 use super::attempt::Attempt;
-use super::execute::{Done, claim, take_by_hand};
+use super::execute::{Done, claim_one};
 use super::fixed::Fixed;
 use super::one_job::{Retries, control_prefix, set_control_retries, set_retries_in};
 use super::suspend::lock_batch;
@@ -33,19 +33,7 @@ impl SqlStore {
         let mut executed = Executed::default();
         let peeked: BTreeSet<String> = peek(tx, &portion.work).await?.into_iter().collect();
         let batches = self.lock_batches(tx, &peeked, &portion.work, mode).await?;
-        let claimed = if *mode == Mode::ByHand {
-            let taken = take_by_hand(tx, &portion.work).await?;
-            if taken.is_none() {
-                executed.gone.push(portion.work.clone());
-            }
-            taken.map(|(row, pieces)| {
-                executed.next.extend(pieces);
-                (row, None)
-            })
-        } else {
-            claim(tx, std::slice::from_ref(portion), mode, &mut executed).await?.pop()
-        };
-        let Some((row, jobs)) = claimed else { return Ok(Done::nothing(executed)) };
+        let Some((row, jobs)) = claim_one(tx, portion, mode, &mut executed).await? else { return Ok(Done::nothing(executed)) };
         let now = row.now;
         let mut attempts = self.attempts(tx, vec![(row, jobs)]).await?;
         for attempt in &mut attempts {
