@@ -1,9 +1,10 @@
 //! Executing one micro-batch, and what follows from how it ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use shared::id;
 use shared::job::WorkRef;
 use shared::queue::{Address, Delivery, Message};
 use shared::service::{Context, LoopReport, chain, panic_text};
@@ -33,7 +34,8 @@ struct Sorted {
     normal: BTreeSet<WorkRef>,
     /// On evidence of a death.
     careful: BTreeSet<WorkRef>,
-    instances: BTreeSet<String>,
+    /// With whether a worker died over its message.
+    instances: BTreeMap<String, bool>,
 }
 
 impl Executor {
@@ -60,8 +62,8 @@ impl Executor {
                 return false;
             }
         }
-        for instance in &sorted.instances {
-            if !self.until_done(|| self.run_instance(instance)).await.is_settled() {
+        for (instance, redelivered) in &sorted.instances {
+            if !self.instance(instance, *redelivered).await {
                 return false;
             }
         }
@@ -95,8 +97,21 @@ impl Executor {
 
     /// A panic here is the row's next attempt: wake finds it again.
     async fn careful(&self, work: &WorkRef) -> bool {
-        let end = self.until_done(|| async { Ok(self.count(&self.steps.execute_careful(work).await?)) });
+        let token = id::new_id();
+        let end = self.until_done(|| async { Ok(self.count(&self.steps.execute_careful(work, &token).await?)) });
         end.await.is_settled()
+    }
+
+    /// A panic under the lease is the next attempt: wake finds it again.
+    async fn instance(&self, instance: &str, redelivered: bool) -> bool {
+        let token = id::new_id();
+        if !redelivered {
+            let end = self.until_done(|| self.run_instance(instance, false, &token)).await;
+            if end != End::Panicked {
+                return end.is_settled();
+            }
+        }
+        self.until_done(|| self.run_instance(instance, true, &token)).await.is_settled()
     }
 
     fn count(&self, done: &Done) -> (u64, u64) {
@@ -112,10 +127,16 @@ impl Executor {
     }
 
     /// Runs due jobs of an instance; the rest of many is another message's.
-    async fn run_instance(&self, instance: &str) -> Result<(u64, u64), Error> {
-        let mut ran = 0;
+    async fn run_instance(&self, instance: &str, with_care: bool, token: &str) -> Result<(u64, u64), Error> {
+        let (mut ran, mut with_care) = (0, with_care);
         for _ in 0..JOBS_IN_A_ROW {
-            let more = match self.cx.store.run_due_job(instance).await? {
+            let store = &self.cx.store;
+            let run = if with_care { store.run_due_job_with_care(instance, token).await? } else { store.run_due_job(instance).await? };
+            let more = match run {
+                RunDue::Careful => {
+                    with_care = true;
+                    true
+                }
                 RunDue::Idle | RunDue::Gone => false,
                 RunDue::Ran { more } => {
                     ran += 1;
@@ -200,7 +221,7 @@ fn sort(deliveries: &[Box<dyn Delivery>]) -> Sorted {
                 }
             }
             Address::Instance { instance } => {
-                sorted.instances.insert(instance.clone());
+                *sorted.instances.entry(instance.clone()).or_default() |= delivery.redelivered();
             }
             // Not of this queue: acked, since its row is looked at by its own role.
             Address::Seed { .. } | Address::Monitor { .. } | Address::Timer { .. } => {}

@@ -1,7 +1,11 @@
 //! The store's conformance suite, on SQLite and on PostgreSQL, each case in a database of its own.
 
+#![expect(clippy::unwrap_used, reason = "tests: a failure is a panic")]
+
+use shared::store::sql::SqlStore;
+use shared::store::{BatchStore, Executed, Lease, Mode, Portion, Store};
 use shared::testing::database::TestDatabase;
-use shared::testing::store_suite::{careful, executing, listing, one_job, races, seeding, submitting, waking};
+use shared::testing::store_suite::{Herder, careful, executing, listing, one_job, races, seeded, seeding, submitting, waking, whole, work};
 
 macro_rules! conformance {
     ($($module:ident: $($case:ident),* $(,)?;)*) => {
@@ -67,7 +71,7 @@ conformance! {
         history_may_go_before_its_batch,
         the_monitor_job_shows_when_it_looks_next;
     careful:
-        copies_of_one_message_count_once,
+        copies_of_one_message_count_once, who_asks_again_makes_the_same_attempt,
         a_row_that_killed_is_careful_whatever_the_message_says,
         at_the_fifth_death_the_front_job_fails_untried,
         retries_set_by_a_person_end_careful_mode,
@@ -122,4 +126,34 @@ async fn two_processes_may_open_a_new_database_at_once() {
         shared::store::Store::close(&b).await;
         database.remove().await;
     }
+}
+
+/// The embedded product has no broker that tells of a death: the file does, which was not closed.
+#[tokio::test]
+async fn what_was_outstanding_when_the_file_was_not_closed_is_executed_with_care() {
+    let database = TestDatabase::sqlite().await;
+    let (batch, _) = seeded(&database, 3, 1).await;
+    let second = database.another().await;
+    assert_eq!(execute(&second, &batch).await.careful, [work(&batch, 2)]);
+    assert_eq!(second.lease(&work(&batch, 2), "a").await.unwrap(), Lease::Taken { one_by_one: false }, "the first attempt that counts");
+    // It dies too. Its lease is over with it: nobody waits for what cannot come back.
+    let third = database.another().await;
+    assert_eq!(third.lease(&work(&batch, 2), "b").await.unwrap(), Lease::Taken { one_by_one: true });
+    let portion = Portion { work: work(&batch, 2), jobs: Some(1) };
+    let mode = Mode::Careful { token: "b".into() };
+    assert_eq!(third.execute(&[portion], &mode, &Herder::default()).await.unwrap().succeeded_instances, 1);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn after_a_clean_stop_nothing_is_suspect() {
+    let database = TestDatabase::sqlite().await;
+    let (batch, _) = seeded(&database, 3, 1).await;
+    database.store.close().await;
+    let again = database.another().await;
+    assert_eq!(execute(&again, &batch).await.succeeded_instances, 3);
+}
+
+async fn execute(store: &SqlStore, batch: &str) -> Executed {
+    store.execute(&[whole(batch, 2)], &Mode::Normal, &Herder::default()).await.unwrap()
 }

@@ -82,7 +82,7 @@ async fn work(mut consumer: Box<dyn Consumer>, steps: Steps, store: Arc<dyn Stor
             Address::Instance { instance } => {
                 let again = match store.run_due_job(&instance).await.unwrap() {
                     RunDue::Ran { more } | RunDue::Failed { more, .. } => more,
-                    RunDue::Idle | RunDue::Gone => false,
+                    RunDue::Idle | RunDue::Careful | RunDue::Gone => false,
                 };
                 if again {
                     queue.publish(&[Message::to(Address::Instance { instance })]).await;

@@ -182,12 +182,17 @@ async fn until_drained(cx: &Context, run: impl Future<Output = anyhow::Result<()
         cx.tasks.finished().await;
         result
     };
-    let result = tokio::time::timeout_at(deadline, drain).await.unwrap_or_else(|_| {
+    let drained = tokio::time::timeout_at(deadline, drain).await;
+    // What was cut off may be what hung: the database is not closed then, so that it is no clean stop.
+    let clean = drained.is_ok();
+    let result = drained.unwrap_or_else(|_| {
         Err(anyhow::anyhow!("not finished within the grace time of {grace:?}; nothing is lost: what was in hand is handed out again"))
     });
     let close = async {
         cx.queue.close().await;
-        cx.store.close().await;
+        if clean {
+            cx.store.close().await;
+        }
     };
     if tokio::time::timeout(CLOSE_TIMEOUT, close).await.is_err() {
         tracing::warn!("connections were not closed within {CLOSE_TIMEOUT:?}");

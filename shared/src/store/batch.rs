@@ -174,7 +174,8 @@ pub trait BatchStore: Send + Sync {
     /// A success removes the failure rows of its ids and, when its job is gone, resolves the incident.
     async fn execute(&self, portions: &[Portion], mode: &Mode, decide: &dyn Decide) -> Result<Executed, Error>;
 
-    /// Careful mode's first transaction (design §7.3): adds one to attempts and takes the lease (15 s).
+    /// Careful mode's first transaction (design §7.3): adds one to attempts and takes the lease (15 s). Whoever asks again with
+    /// the token that the row has still, makes the same attempt: it is not counted twice.
     async fn lease(&self, work: &WorkRef, token: &str) -> Result<Lease, Error>;
 
     /// Charges one attempt of the front job of `work` with this failure, without trying it: a statement that the database

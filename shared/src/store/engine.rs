@@ -119,6 +119,10 @@ pub trait EngineStore: Send + Sync {
     /// Runs one due job of the instance, if there is one; a failure is charged to the job in a transaction of its own.
     /// Gives whether more are due now.
     async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error>;
+    /// The same on evidence that a worker died over a job of the instance: a transaction before it adds one to `dead_attempts`
+    /// and takes the instance's lease (15 s) with this token. At the fifth death the job is charged untried. Asking again with
+    /// the same token is the same attempt. `Idle` too while another has the lease.
+    async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error>;
     /// Runs a timer that starts instances, if it is due; a failure is charged to it in a transaction of its own.
     async fn run_timer(&self, timer: &str) -> Result<RunDue, Error>;
     /// Migrates all or none (`POST /migration/execute`). The inner error names the first instance that could not.
@@ -188,6 +192,8 @@ pub enum RunDue {
         message: String,
         more: bool,
     },
+    /// Something is due, and a worker died over it: it is to be run with care.
+    Careful,
     /// No such instance.
     Gone,
 }

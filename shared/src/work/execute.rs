@@ -48,7 +48,7 @@ impl Steps {
                     let careful = executed.careful.clone();
                     self.after(&portions, &executed).await?;
                     for work in careful {
-                        done.add(&self.careful_once(&work).await?);
+                        done.add(&self.careful_once(&work, &crate::id::new_id()).await?);
                     }
                 }
                 Err(error @ Error::Unavailable { .. }) => return Err(error),
@@ -68,22 +68,22 @@ impl Steps {
         Ok(done)
     }
 
-    /// Executes one row on evidence that a worker died over it: under a lease taken in a transaction before.
+    /// Executes one row on evidence that a worker died over it: under a lease taken in a transaction before. `token` is the
+    /// attempt's own (`id::new_id`), and the same when the attempt is made again because the database was away.
     ///
     /// # Errors
     /// As [`Steps::execute`].
-    pub async fn execute_careful(&self, work: &WorkRef) -> Result<Done, Error> {
+    pub async fn execute_careful(&self, work: &WorkRef, token: &str) -> Result<Done, Error> {
         let mut done = Done::default();
-        done.add(&self.careful_once(work).await?);
+        done.add(&self.careful_once(work, token).await?);
         Ok(done)
     }
 
-    async fn careful_once(&self, work: &WorkRef) -> Result<Executed, Error> {
-        let token = crate::id::new_id();
+    async fn careful_once(&self, work: &WorkRef, token: &str) -> Result<Executed, Error> {
         let whole = Portion { work: work.clone(), jobs: None };
-        let (portion, executed) = match self.store.lease(work, &token).await? {
+        let (portion, executed) = match self.store.lease(work, token).await? {
             Lease::Taken { one_by_one } => {
-                return self.under_lease(Portion { jobs: one_by_one.then_some(1), ..whole }, token).await;
+                return self.under_lease(Portion { jobs: one_by_one.then_some(1), ..whole }, token.to_owned()).await;
             }
             Lease::GaveUp { executed } => (whole, executed),
             Lease::NotNow | Lease::Gone => (whole, Executed::default()),

@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Semaphore;
 
 use super::error::mapped;
+use super::unclean;
 use super::{Backend, LONG_TIMEOUT, STATEMENT_TIMEOUT, SqlStore};
 use crate::store::Error;
 
@@ -106,6 +107,7 @@ async fn open_sqlite(url: &str, options: StoreOptions) -> Result<SqlStore, Error
     let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
     let writer = pool.clone().max_connections(1).connect_with(base.clone()).await.map_err(fail)?;
     migrate_sqlite(&writer).await?;
+    unclean::opened(&writer).await?;
     let readers = pool.max_connections(SQLITE_READERS).connect_with(base.pragma("query_only", "ON")).await.map_err(fail)?;
     Ok(SqlStore::new(Backend::Sqlite { writer, turn: Arc::new(Semaphore::new(1)), readers }, options))
 }

@@ -1,8 +1,10 @@
 //! Jobs of instances that are due: one to a transaction, with the reference's retries and incidents.
 
 use super::instance_rows::{Lock, load_instances};
-use super::{SqlStore, Verb, params};
+use super::unclean::OUTSTANDING;
+use super::{SqlStore, Tx, Verb, params};
 use crate::clock::Millis;
+use crate::job::{LEASE_MS, MAX_ATTEMPTS};
 use crate::process::derived;
 use crate::process::instance::{Instance, InstanceJob};
 use crate::runner::{Command, Refusal};
@@ -18,20 +20,56 @@ fn next_due(instance: &Instance, now: Millis) -> Option<&InstanceJob> {
     instance.jobs.iter().filter(may_run).min_by(|a, b| due(a).cmp(&due(b)).then(b.priority.cmp(&a.priority)).then(a.id.cmp(&b.id)))
 }
 
+/// What a job says whose worker died over it too often.
+fn died() -> Refusal {
+    Refusal::new("ProcessEngineException", format!("the worker died {MAX_ATTEMPTS} times"))
+}
+
+/// A worker died over a job of it, or may have.
+async fn is_suspect(tx: &mut Tx, id: &str) -> Result<bool, Error> {
+    let sql = "SELECT id FROM process_instance WHERE id = $1 AND (dead_attempts > 0 OR lease_token = $2)";
+    Ok(tx.optional(sql, params![id, OUTSTANDING]).await?.is_some())
+}
+
+/// Gives how often workers died over it, this attempt included. None: another has the lease.
+async fn lease(tx: &mut Tx, id: &str, token: &str, now: Millis) -> Result<Option<i32>, Error> {
+    let sql = "UPDATE process_instance
+               SET dead_attempts = dead_attempts + CASE WHEN lease_token = $2 THEN 0 ELSE 1 END, lease_token = $2, lease_until = $3
+               WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $4 OR lease_token = $2)
+               RETURNING dead_attempts";
+    let row = tx.optional(sql, params![id, token, now + LEASE_MS, now]).await?;
+    row.map(|row| row.int32("dead_attempts")).transpose()
+}
+
 impl SqlStore {
-    pub(crate) async fn run_one_due_job(&self, id: &str) -> Result<RunDue, Error> {
+    pub(crate) async fn run_one_due_job(&self, id: &str, token: Option<&str>) -> Result<RunDue, Error> {
         let verb = Verb::named("run_due_job");
         let mut tx = self.write(verb).await?;
         let Some(stored) = load_instances(&mut tx, &[id.to_owned()], Lock::None).await?.pop() else { return Ok(RunDue::Gone) };
         let now = tx.now().await?;
         let Some(job) = next_due(&stored.instance, now).map(|job| job.id.clone()) else {
             // Woken for nothing: it is looked at again when a job may run, if one may.
-            let sql = "UPDATE process_instance SET wake_at = $3, wakes = 0 WHERE id = $1 AND revision = $2 AND NOT suspended";
+            let sql = "UPDATE process_instance SET wake_at = $3, wakes = 0, dead_attempts = 0, lease_token = NULL, lease_until = NULL
+                       WHERE id = $1 AND revision = $2 AND NOT suspended";
             tx.execute(sql, params![id, stored.revision, derived::wake_at(&stored.instance)]).await?;
             tx.commit().await?;
             return Ok(RunDue::Idle);
         };
-        drop(tx);
+        let deaths = match token {
+            Some(token) => lease(&mut tx, id, token, now).await?,
+            None if is_suspect(&mut tx, id).await? => return Ok(RunDue::Careful),
+            None => Some(0),
+        };
+        if token.is_some() {
+            tx.commit().await?
+        } else {
+            drop(tx)
+        }
+        // Another has the lease; `wake_at` covers it.
+        let Some(deaths) = deaths else { return Ok(RunDue::Idle) };
+        if deaths >= MAX_ATTEMPTS {
+            return self.charge(id, &job, &died()).await;
+        }
         let is_due = |instance: &Instance| next_due(instance, now).is_some_and(|next| next.id == job);
         let run = |instance: &Instance| is_due(instance).then(|| Command::ExecuteJob { job_id: job.clone() });
         match self.run_with(verb, &Caller::system(), id, run).await {
@@ -54,6 +92,21 @@ impl SqlStore {
         let outcome = self.run_with(Verb::named("job_failed"), &Caller::system(), id, charged).await?;
         let more = outcome.is_some_and(|outcome| outcome.due.iter().any(|due| due == id));
         Ok(RunDue::Failed { message: refusal.message.clone(), more })
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl SqlStore {
+    /// A worker takes the instance's lease, and is not heard of again.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn die_over(&self, id: &str, token: &str) -> Result<Option<i32>, Error> {
+        let mut tx = self.write(Verb::named("die_over")).await?;
+        let now = tx.now().await?;
+        let deaths = lease(&mut tx, id, token, now).await?;
+        tx.commit().await?;
+        Ok(deaths)
     }
 }
 

@@ -121,7 +121,11 @@ impl EngineStore for SqlStore {
     }
 
     async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error> {
-        self.run_one_due_job(instance).await
+        self.run_one_due_job(instance, None).await
+    }
+
+    async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error> {
+        self.run_one_due_job(instance, Some(token)).await
     }
 
     async fn run_timer(&self, timer: &str) -> Result<RunDue, Error> {

@@ -137,7 +137,7 @@ impl<'a> UpdatedRow<'a> {
 }
 
 const UPDATE_ONE: &str = "UPDATE process_instance
-    SET definition_id = $3, definition_key = $4, wake_at = $5, wakes = 0, dead_attempts = 0,
+    SET definition_id = $3, definition_key = $4, wake_at = $5, wakes = 0, dead_attempts = 0, lease_token = NULL, lease_until = NULL,
         has_incident = $6, state = $7, revision = revision + 1
     WHERE id = $1 AND revision = $2";
 
@@ -170,7 +170,7 @@ async fn update_at_once(tx: &mut Tx, rows: &[UpdatedRow<'_>]) -> Result<Vec<Stri
     let sql = format!(
         "UPDATE process_instance AS p
          SET definition_id = u.definition_id, definition_key = u.definition_key, wake_at = u.wake_at, wakes = 0, dead_attempts = 0,
-             has_incident = u.has_incident, state = u.state, revision = p.revision + 1
+             lease_token = NULL, lease_until = NULL, has_incident = u.has_incident, state = u.state, revision = p.revision + 1
          FROM {source} AS u
          WHERE p.id = u.id AND p.revision = u.revision
          RETURNING p.id"

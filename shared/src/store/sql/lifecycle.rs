@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::unclean;
 use super::{Backend, SqlStore, StoreOptions, Verb, open_sql};
 use crate::clock::Millis;
 use crate::store::{Error, Store};
@@ -48,6 +49,12 @@ impl SqlStore {
             Backend::Postgres(pool) => pool.close().await,
             Backend::Sqlite { writer, readers, .. } => {
                 readers.close().await;
+                if let Err(error) = unclean::closing(writer).await {
+                    tracing::warn!(
+                        error = crate::service::chain(&error),
+                        "no clean stop was marked; what is due now is executed with care"
+                    );
+                }
                 writer.close().await;
             }
         }

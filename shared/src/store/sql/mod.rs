@@ -36,6 +36,7 @@ mod sync_migration;
 mod testing;
 mod timers;
 mod tx;
+mod unclean;
 mod value;
 mod waiting;
 mod working_set;

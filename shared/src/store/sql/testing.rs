@@ -52,7 +52,7 @@ impl SqlStore {
                 task.lock_expires = task.lock_expires.map(|until| until - ms);
             }
             let state = serde_json::to_string(&document).unwrap_or_default();
-            let sql = "UPDATE process_instance SET state = $2, wake_at = wake_at - $3 WHERE id = $1";
+            let sql = "UPDATE process_instance SET state = $2, wake_at = wake_at - $3, lease_until = lease_until - $3 WHERE id = $1";
             tx.execute(sql, params![id, state, ms]).await?;
         }
         tx.commit().await

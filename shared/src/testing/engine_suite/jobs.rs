@@ -1,6 +1,7 @@
 //! Jobs of instances that are due, and their definitions.
 
 use super::*;
+use crate::job::LEASE_MS;
 use crate::store::query::JobDefinitionQuery;
 use crate::store::{BatchStore, RunDue, WakeLimits};
 
@@ -79,4 +80,32 @@ pub async fn a_timer_starts_instances(store: &SqlStore) {
     assert_eq!(store.run_timer(&timers[0]).await.expect("a run"), RunDue::Idle, "it has run");
     let broken = deployment("broken", &[("process.bpmn", bpmn("broken", &FAR_AHEAD.replace("P1D", "soon")))]);
     assert!(refusal(store.deploy(&anyone(), broken).await).message.contains("soon"));
+}
+
+/// Each worker that tries a job of the instance dies over it; another token is another worker.
+pub async fn a_job_that_kills_its_workers_is_given_up(store: &SqlStore) {
+    let definition = deploy(store, "order", ASYNC_TASK).await;
+    let id = start(store, &definition.id, vec![]).await.instance_id;
+    let dies = async |token: &str| store.die_over(&id, token).await.expect("a lease");
+    for (n, token) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        assert_eq!(dies(token).await, Some(n as i32 + 1));
+        assert_eq!(store.run_due_job_with_care(&id, "another").await.expect("a look"), RunDue::Idle, "{token} has the lease");
+        assert_eq!(dies(token).await, Some(n as i32 + 1), "the same attempt");
+        store.age(LEASE_MS + 1).await.expect("time passes");
+    }
+    assert_eq!(store.run_due_job(&id).await.expect("a look"), RunDue::Careful, "whatever the message says");
+    let given_up = store.run_due_job_with_care(&id, "e").await.expect("a run");
+    assert_eq!(given_up, RunDue::Failed { message: "the worker died 5 times".into(), more: true });
+    let job = document(store, &id).await.instance.jobs.remove(0);
+    assert_eq!((job.retries, job.exception_message.as_deref()), (2, Some("the worker died 5 times")));
+    assert_eq!(store.run_due_job(&id).await.expect("a run"), RunDue::Ran { more: false }, "counted anew after a clean failure");
+}
+
+pub async fn a_job_run_with_care_ends_the_care(store: &SqlStore) {
+    let definition = deploy(store, "order", ASYNC_TASK).await;
+    let id = start(store, &definition.id, vec![]).await.instance_id;
+    assert_eq!(store.run_due_job_with_care(&id, "a").await.expect("a run"), RunDue::Ran { more: false });
+    assert_eq!(store.die_over(&id, "b").await.expect("a lease"), Some(1), "no lease is left");
+    assert_eq!(store.run_due_job_with_care(&id, "b").await.expect("a look"), RunDue::Idle);
+    assert_eq!(store.run_due_job_with_care("nope", "a").await.expect("a look"), RunDue::Gone);
 }

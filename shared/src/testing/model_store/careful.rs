@@ -19,7 +19,9 @@ enum Found {
 impl ModelStore {
     pub(super) async fn take_lease(&self, work: &WorkRef, token: &str) -> Result<Lease, Error> {
         let mut tx = self.begin("lease").await?;
-        let (key, mut state) = match find(&mut tx, work, |state, now| state.may_run(now) && !state.is_leased(now)).await? {
+        let holds = |state: &WorkState| state.lease.as_ref().is_some_and(|lease| lease.token == token);
+        let (key, mut state) = match find(&mut tx, work, |state, now| state.may_run(now) && (holds(state) || !state.is_leased(now))).await?
+        {
             Found::Locked(key, state) => (key, state),
             Found::Busy => {
                 self.met("lease: not now");
@@ -27,7 +29,7 @@ impl ModelStore {
             }
             Found::Gone => return Ok(Lease::Gone),
         };
-        state.attempts += i32::from(!self.is_broken(Broken::NeverCountsAttempts));
+        state.attempts += i32::from(!holds(&state) && !self.is_broken(Broken::NeverCountsAttempts));
         if state.attempts >= MAX_ATTEMPTS {
             self.met("lease: gave up");
             let message = format!("the worker died {MAX_ATTEMPTS} times");

@@ -85,7 +85,8 @@ pub async fn execute(shared: Shared, name: String, prefetch: u16) {
 }
 
 async fn careful(shared: &Shared, work: &WorkRef, delivery: Box<dyn Delivery>) -> u64 {
-    let done = AssertUnwindSafe(shared.steps.execute_careful(work)).catch_unwind().await;
+    let token = crate::id::new_id();
+    let done = AssertUnwindSafe(shared.steps.execute_careful(work, &token)).catch_unwind().await;
     // A panic has been charged: the row is found again once its lease has passed.
     settle(delivery, !matches!(done, Ok(Err(_)))).await;
     let done = done.map_err(tolerate).ok().and_then(Result::ok);

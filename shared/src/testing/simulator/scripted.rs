@@ -231,7 +231,7 @@ impl Script {
 
 async fn careful(steps: &Steps, works: Vec<WorkRef>) -> Result<(), crate::store::Error> {
     for work in works {
-        steps.execute_careful(&work).await?;
+        steps.execute_careful(&work, &crate::id::new_id()).await?;
     }
     Ok(())
 }

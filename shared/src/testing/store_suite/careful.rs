@@ -72,3 +72,16 @@ pub async fn suspended_work_is_not_leased(bench: &dyn Bench) {
     assert_eq!(lease(bench, &batch, 2, "a").await, Lease::NotNow);
     checked(bench, &batch).await;
 }
+
+pub async fn who_asks_again_makes_the_same_attempt(bench: &dyn Bench) {
+    let (batch, _) = seeded(bench, 3, 1).await;
+    for _ in 0..6 {
+        // Its database was away, once for longer than the lease lasts.
+        assert_eq!(lease(bench, &batch, 2, "a").await, Lease::Taken { one_by_one: false });
+        bench.age(LEASE_MS / 2).await;
+    }
+    bench.age(LEASE_MS + 1).await;
+    assert_eq!(lease(bench, &batch, 2, "a").await, Lease::Taken { one_by_one: false });
+    assert_eq!(careful(bench, &batch, 2, "a", None).await.succeeded_instances, 3);
+    checked(bench, &batch).await;
+}

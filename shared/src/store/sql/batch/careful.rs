@@ -49,7 +49,9 @@ impl SqlStore {
         if row.rests() || (row.is_leased() && row.lease_token.as_deref() != Some(token)) {
             return Ok(Lease::NotNow);
         }
-        let attempts = row.attempts + 1;
+        // The worker that holds it lives, and tries again: no death.
+        let again = row.lease_token.as_deref() == Some(token);
+        let attempts = if again { row.attempts } else { row.attempts + 1 };
         if attempts >= MAX_ATTEMPTS {
             let executed = self.charge_front(tx, row, &died(), true).await?.executed;
             return Ok(Lease::GaveUp { executed });

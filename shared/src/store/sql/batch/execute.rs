@@ -184,7 +184,7 @@ async fn claim(tx: &mut Tx, portions: &[Portion], mode: &Mode, executed: &mut Ex
         };
         if row.rests() || !mine {
             executed.not_now.push(row.work);
-        } else if *mode == Mode::Normal && row.attempts > 0 {
+        } else if *mode == Mode::Normal && row.is_suspect() {
             executed.careful.push(row.work);
         } else {
             let jobs = portions.iter().find(|p| p.work == row.work).and_then(|p| p.jobs);

@@ -6,7 +6,9 @@ use crate::batch::{Batch, BatchConfiguration, BatchType, NewBatch};
 use crate::id;
 use crate::process::history::JobEvent;
 use crate::runner::Refusal;
-use crate::store::sql::instance_query::matching_ids;
+use crate::store::query::InstanceQuery;
+use crate::store::sql::instance_query::{instance_where, matching_ids};
+use crate::store::sql::statement::Sql;
 use crate::store::sql::{Column, Columns, LONG_TIMEOUT, SqlStore, Tx, Value, Verb, clean, may_write, params};
 use crate::store::{Caller, Error, Items};
 
@@ -21,7 +23,7 @@ const SUBMIT: Verb = Verb::named("submit").lasting(LONG_TIMEOUT).durable();
 const IN_MEMORY: usize = 10_000;
 /// Draws of an id before giving up.
 const DRAWS: u32 = 3;
-/// Ids of one page of a query.
+/// Ids of one page of a query that the documents answer.
 const QUERY_PAGE: u32 = 5_000;
 
 impl SqlStore {
@@ -68,7 +70,9 @@ impl SqlStore {
         while let Some(page) = if ended { None } else { next()? } {
             stage_page(tx, page).await?;
         }
-        if let Some(query) = items.query {
+        if let Some(query) = items.query
+            && !stage_query(tx, caller, query).await?
+        {
             let mut after: Option<String> = None;
             loop {
                 let page = matching_ids(tx, caller, query, after.as_deref(), QUERY_PAGE).await?;
@@ -83,6 +87,18 @@ impl SqlStore {
         let n = tx.one("SELECT count(*) AS n FROM submit_item", vec![]).await?.uint("n")?;
         Ok(Staged::Table(n))
     }
+}
+
+/// One statement in the database, where columns and derived rows answer all of the query: no id travels. False: nothing was
+/// done, since the documents must be asked too.
+async fn stage_query(tx: &mut Tx, caller: &Caller, query: &InstanceQuery) -> Result<bool, Error> {
+    let mut sql = Sql::new(tx.dialect(), "INSERT INTO submit_item (id) SELECT p.id FROM process_instance p WHERE 1 = 1");
+    if !instance_where(&mut sql, caller, query) {
+        return Ok(false);
+    }
+    sql.push(" ORDER BY p.id ON CONFLICT (id) DO NOTHING");
+    sql.execute(tx).await?;
+    Ok(true)
 }
 
 /// Gives the id that it got: another one than asked for where that is taken.

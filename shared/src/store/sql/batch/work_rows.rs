@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use crate::clock::Millis;
 use crate::job::{Claimed, ONE_BY_ONE_ATTEMPTS, WorkRef};
 use crate::store::Error;
+use crate::store::sql::unclean::OUTSTANDING;
 use crate::store::sql::{Column, Columns, Row, Tx, corrupt, params, works};
 
 /// A run or a job row, as the locking statement returned it.
@@ -104,6 +105,11 @@ impl WorkRow {
     /// Suspended, without retries, held or not yet due: not to be run now, whatever a message says.
     pub(super) fn rests(&self) -> bool {
         self.suspended || self.retries <= 0 || self.wake_at.is_none() || self.due.is_some_and(|due| due > self.now)
+    }
+
+    /// A worker died over it, or may have.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.attempts > 0 || self.lease_token.as_deref() == Some(OUTSTANDING)
     }
 
     pub(super) fn is_leased(&self) -> bool {

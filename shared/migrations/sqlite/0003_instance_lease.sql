@@ -1,0 +1,3 @@
+-- A job of the instance is tried under a lease once a worker died over one (dead_attempts), as runs and jobs of batches are.
+ALTER TABLE process_instance ADD COLUMN lease_token TEXT;
+ALTER TABLE process_instance ADD COLUMN lease_until INTEGER;
