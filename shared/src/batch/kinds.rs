@@ -1,6 +1,6 @@
 //! What a batch does to its items, and with what (spec-batch-rest §4.7). Pure data; nothing is done here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::Millis;
 use crate::migration::{MigrationPlan, Skip};
@@ -99,6 +99,8 @@ pub enum BatchConfiguration {
     },
     SetJobRetries {
         retries: i32,
+        /// None: it stays; null: there is none any more.
+        #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
         due: Option<Option<Millis>>,
     },
     Modification {
@@ -164,6 +166,11 @@ impl BatchConfiguration {
     }
 }
 
+/// A null that is there is not the same as nothing.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Millis>>, D::Error> {
+    Option::<Millis>::deserialize(deserializer).map(Some)
+}
+
 /// When what is over is to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -215,6 +222,9 @@ mod tests {
                 without_business_key: false,
                 skip,
             },
+            BatchConfiguration::SetJobRetries { retries: 2, due: None },
+            BatchConfiguration::SetJobRetries { retries: 2, due: Some(None) },
+            BatchConfiguration::SetJobRetries { retries: 2, due: Some(Some(7)) },
             BatchConfiguration::Deletion { reason: None, skip, skip_subprocesses: true },
             BatchConfiguration::HistoricDeletion,
             BatchConfiguration::SetRemovalTime { removal: RemovalTime::At(7) },
