@@ -1,4 +1,4 @@
-//! Modifying instances (spec-batch-rest §4.4, §4.7). Many at once go one after the other, each whole or not at all.
+//! Modifying instances (spec-batch-rest §4.4, §4.7). Many in one call: all or none.
 
 use std::sync::Arc;
 
@@ -112,16 +112,7 @@ async fn of_many(ask: Ask, body: Json) -> Answer {
         return Err(ApiError::invalid(format!("{} instances are too many for one call", ids.len())));
     }
     known(&ask, &definition).await?;
-    for id in ids {
-        let stored = ask.store().instance(&ask.caller, &id).await?.ok_or_else(|| missing(&id))?;
-        if stored.instance.definition_id != definition {
-            let message = format!(
-                "ENGINE-13037 The process instance '{id}' cannot be modified. Its process definition '{}' does not match given process definition '{definition}'",
-                stored.instance.definition_id
-            );
-            return Err(ApiError::engine("ProcessEngineException", message));
-        }
-        run(&ask, &id, command(&body, instructions.clone())?).await?.ok_or_else(|| missing(&id))?;
-    }
+    let due = ask.store().modify(&ask.caller, &definition, &ids, command(&body, instructions)?).await?;
+    ask.state.publish_instances(due);
     done()
 }

@@ -134,6 +134,12 @@ pub trait EngineStore: Send + Sync {
         plan: &MigrationPlan,
         skip: Skip,
     ) -> Result<Result<Vec<String>, (String, NotMigrated)>, Error>;
+    /// Runs a modification on all of these or none, in one transaction (`POST /modification/execute`); at most 10,000. Gives
+    /// those that have a job to run now.
+    ///
+    /// # Errors
+    /// `Refused` by the first instance that is not there, has another definition, or cannot be modified so.
+    async fn modify(&self, caller: &Caller, definition: &str, instances: &[String], command: Command) -> Result<Vec<String>, Error>;
     async fn set_instance_suspended(&self, caller: &Caller, instance: &str, suspended: bool) -> Result<bool, Error>;
 
     async fn instance(&self, caller: &Caller, id: &str) -> Result<Option<StoredInstance>, Error>;

@@ -8,6 +8,7 @@ pub mod histories;
 pub mod jobs;
 pub mod lives;
 pub mod migrations;
+pub mod modifications;
 pub mod queries;
 pub mod sessions;
 pub mod tenants;
@@ -184,6 +185,7 @@ macro_rules! engine_suite {
             queries::{what_sql_finds_the_documents_say_too, pages_and_order, waiting_for_a_signal},
             histories::{what_closed_is_kept},
             migrations::{all_or_none, unknown_instances_are_refused},
+            modifications::{all_or_none_are_modified, another_tenant_s_instance_is_not_there_to_modify},
             sessions::{commands_of_many_sessions_are_all_kept, external_tasks_go_to_one_worker_each, a_migration_and_commands_at_once,
                 no_instance_is_left_without_its_definition},
             tenants::{tenants_do_not_see_each_other, who_may_only_read_changes_nothing});

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use super::requests::startable;
 use super::working_set::{Surroundings, WorkingSet};
-use super::{SqlStore, Tx, Verb, may_write};
+use super::{LONG_TIMEOUT, SqlStore, Tx, Verb, may_write};
 use crate::id;
 use crate::process::instance::Instance;
-use crate::runner::{Answer, Command};
+use crate::runner::{Answer, Command, Refusal};
 use crate::store::{Caller, CommandOutcome, Error, NewInstance};
 
 /// Times that a command is begun anew because somebody else wrote first.
 const MAX_MISSES: u32 = 3;
 /// Times that it is begun anew because it reaches further instances, which must be locked first.
 const MAX_WIDENINGS: u32 = 20;
+/// Instances that one modification may hold in memory; more are for a batch.
+const MAX_MODIFIED: usize = 10_000;
 /// Instances that one transaction of [`SqlStore::start_instances`] starts.
 const STARTS_PER_TRANSACTION: usize = 500;
 
@@ -113,6 +115,57 @@ impl SqlStore {
         Ok(Tried::Done(Some(outcome(&set, id, answer))))
     }
 
+    /// All in one transaction, in this order; again where others that they reach must be locked first.
+    pub(crate) async fn modify_all(
+        &self,
+        caller: &Caller,
+        definition: &str,
+        ids: &[String],
+        command: &Command,
+    ) -> Result<Vec<String>, Error> {
+        may_write(caller)?;
+        if ids.len() > MAX_MODIFIED {
+            let text = format!("{} instances are more than the {MAX_MODIFIED} that one call modifies; use executeAsync", ids.len());
+            return Err(Refusal::new("BadUserRequestException", text).into());
+        }
+        let verb = Verb::named("modify").lasting(LONG_TIMEOUT).durable();
+        let mut tries = Tries::new(verb, ids.iter().cloned().collect());
+        loop {
+            let tried = self.try_modify(verb, caller, definition, (ids, &tries.reach), command).await;
+            if let Some(due) = tries.judge(tried)? {
+                return Ok(due);
+            }
+        }
+    }
+
+    async fn try_modify(
+        &self,
+        verb: Verb,
+        caller: &Caller,
+        definition: &str,
+        (ids, reach): (&[String], &BTreeSet<String>),
+        command: &Command,
+    ) -> Result<Tried<Vec<String>>, Error> {
+        let mut tx = self.write(verb).await?;
+        let mut set = WorkingSet::new(self.surroundings(&mut tx, caller.user.clone()).await?);
+        set.read_locked(&mut tx, reach).await?;
+        for id in ids {
+            let member = set.members.get(id).filter(|m| !m.ended && caller.sees(m.instance.tenant_id.as_deref()));
+            modifiable(id, member.map(|m| m.instance.definition_id.as_str()), definition)?;
+            set.next_command();
+            set.run(&mut tx, id, command.clone()).await?;
+            set.carry_out(&mut tx).await?;
+        }
+        if let Some(wider) = set.wider() {
+            return Ok(Tried::Wider(wider.into_iter().chain(ids.iter().cloned()).collect()));
+        }
+        if !set.write(&mut tx).await? {
+            return Ok(Tried::Missed);
+        }
+        tx.commit().await?;
+        Ok(Tried::Done(set.due()))
+    }
+
     pub(crate) async fn start_instance(&self, caller: &Caller, new: NewInstance) -> Result<CommandOutcome, Error> {
         may_write(caller)?;
         let verb = Verb::named("start").durable();
@@ -183,6 +236,19 @@ impl SqlStore {
         }
         tx.commit().await?;
         Ok(Tried::Done(started.into_iter().map(|(id, answer)| outcome(&set, &id, answer)).collect()))
+    }
+}
+
+/// Is the instance there, and of the definition that was named?
+fn modifiable(id: &str, found: Option<&str>, wanted: &str) -> Result<(), Refusal> {
+    match found {
+        Some(found) if found == wanted => Ok(()),
+        Some(found) => Err(Refusal::engine(format!(
+            "ENGINE-13037 The process instance '{id}' cannot be modified. Its process definition '{found}' does not match given process definition '{wanted}'"
+        ))),
+        None => {
+            Err(Refusal::engine(format!("ENGINE-13036 Process instance '{id}' cannot be modified. The process instance does not exist")))
+        }
     }
 }
 

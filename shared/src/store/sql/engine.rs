@@ -143,6 +143,10 @@ impl EngineStore for SqlStore {
         self.migrate_all(caller, instances, query, plan, skip).await
     }
 
+    async fn modify(&self, caller: &Caller, definition: &str, instances: &[String], command: Command) -> Result<Vec<String>, Error> {
+        self.modify_all(caller, definition, instances, &command).await
+    }
+
     async fn set_instance_suspended(&self, caller: &Caller, instance: &str, suspended: bool) -> Result<bool, Error> {
         self.suspend_instance(caller, instance, suspended).await
     }

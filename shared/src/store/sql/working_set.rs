@@ -144,6 +144,11 @@ impl<'a> WorkingSet<'a> {
         }
     }
 
+    /// What follows is the next of many callers' commands of one transaction: each may lead to as many others.
+    pub(crate) fn next_command(&mut self) {
+        self.commands = 0;
+    }
+
     /// Runs one command on a member; what it asks of others is queued.
     ///
     /// # Errors

@@ -69,5 +69,7 @@ pub async fn who_may_only_read_changes_nothing(store: &SqlStore) {
     forbidden(store.set_process_job_definition_priority(&reader, "x", None, true).await);
     let plan = crate::migration::MigrationPlan::default();
     forbidden(store.migrate(&reader, std::slice::from_ref(&id), None, &plan, Default::default()).await);
+    let cancel = Command::Modify { instructions: vec![], skip_custom_listeners: false, skip_io_mappings: false };
+    forbidden(store.modify(&reader, &definition.id, std::slice::from_ref(&id), cancel).await);
     assert_eq!(store.instance(&reader, &id).await.expect("a read").expect("an instance").revision, 1);
 }
