@@ -18,7 +18,7 @@ pub(super) fn routes() -> Router<ApiState> {
 }
 
 async fn restart(ask: Ask, Path(id): Path<String>, request: Request) -> Answer {
-    let (rest, selection) = selection::read_past(&ask, request).await?;
+    let (rest, selection) = selection::read(&ask, request).await?;
     let input = Input::body(&rest);
     let instructions = instructions::starts(&input, "instructions")?;
     if instructions.is_empty() {

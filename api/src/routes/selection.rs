@@ -4,7 +4,7 @@
 use axum::extract::Request;
 use shared::batch::BatchConfiguration;
 use shared::store::query::InstanceQuery;
-use shared::store::{Items, Tenants};
+use shared::store::Items;
 
 use super::migration::{new_batch, submit};
 use crate::dto::instance_query::{self, Texts};
@@ -24,17 +24,9 @@ pub(super) struct Selection {
     historic: Option<Vec<String>>,
 }
 
-/// The body without its ids, and what it selects. What a caller with tenants may not see is left out.
+/// The body without its ids, and what it selects. Listed ids may be those of anything: a batch touches only what its caller
+/// may see, and for it the rest is not there.
 pub(super) async fn read(ask: &Ask, request: Request) -> Result<(Object, Selection), ApiError> {
-    let (rest, mut selection) = read_past(ask, request).await?;
-    if !matches!(ask.caller.tenants, Tenants::All) {
-        selection.keep_running(ask).await?;
-    }
-    Ok((rest, selection))
-}
-
-/// As [`read`], for what need not run any more: the tenant of the batch's definition keeps its jobs from others' instances.
-pub(super) async fn read_past(ask: &Ask, request: Request) -> Result<(Object, Selection), ApiError> {
     expect_json(request.headers())?;
     let limits = ask.state.limits.clone();
     let spooled = spool::read(request.into_body(), limits.async_body_bytes, limits.body_bytes).await?;

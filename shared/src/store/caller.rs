@@ -31,9 +31,17 @@ impl Caller {
     /// May this caller see what belongs to `tenant`?
     #[must_use]
     pub fn sees(&self, tenant: Option<&str>) -> bool {
-        match (&self.tenants, tenant) {
-            (Tenants::All, _) | (_, None) => true,
-            (Tenants::Of(tenants), Some(tenant)) => tenants.iter().any(|t| t == tenant),
+        self.tenants.see(tenant)
+    }
+}
+
+impl Tenants {
+    /// May one of these see what belongs to `tenant`?
+    #[must_use]
+    pub fn see(&self, tenant: Option<&str>) -> bool {
+        match (self, tenant) {
+            (Self::All, _) | (_, None) => true,
+            (Self::Of(tenants), Some(tenant)) => tenants.iter().any(|t| t == tenant),
         }
     }
 }

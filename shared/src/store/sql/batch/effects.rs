@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use crate::batch::{BatchConfiguration, RemovalTime};
 use crate::job::Failure;
 use crate::store::sql::statement::Sql;
-use crate::store::sql::{SqlStore, Tx, Verb, corrupt, deletion, history_rows, params};
+use crate::store::sql::{Row, SqlStore, Tx, Verb, corrupt, deletion, history_rows, params};
 use crate::store::{Error, Executed, Mode, Portion};
 
 use super::attempt::Attempt;
@@ -55,9 +55,10 @@ impl SqlStore {
                     RemovalTime::At(at) => Some(*at),
                     RemovalTime::Cleared | RemovalTime::Calculated => None,
                 };
-                let sql =
-                    "UPDATE historic_batch SET removal_time = $2 WHERE id {in $1} AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3)";
-                tx.execute(sql, params![&attempt.claimed.ids, at, attempt.fixed.tenant_id.as_deref()]).await?;
+                let mut sql = Sql::new(tx.dialect(), "SELECT id, tenant_id FROM historic_batch WHERE ");
+                sql.one_of("id", &attempt.claimed.ids).push(" ORDER BY id {for update}");
+                let there = reached(&sql.all(tx).await?, attempt)?;
+                tx.execute("UPDATE historic_batch SET removal_time = $2 WHERE id {in $1}", params![&there, at]).await?;
                 Ok(())
             }
             _ => Err(corrupt("batch", &attempt.row.work.batch, &"its type has no effect of its own")),
@@ -67,20 +68,30 @@ impl SqlStore {
 
 /// The column alone; those that are gone are no failure.
 async fn suspend(tx: &mut Tx, attempt: &Attempt, suspended: bool) -> Result<(), Error> {
-    let mut sql = Sql::new(tx.dialect(), "SELECT id FROM process_instance WHERE ");
+    let mut sql = Sql::new(tx.dialect(), "SELECT id, tenant_id FROM process_instance WHERE ");
     sql.one_of("id", &attempt.claimed.ids).push(" ORDER BY id {for update}");
-    let there = sql.ids(tx).await?;
-    let sql = "UPDATE process_instance SET revision = revision + 1, suspended = $2
-               WHERE id {in $1} AND suspended <> $2 AND ($3 IS NULL OR tenant_id IS NULL OR tenant_id = $3)";
-    tx.execute(sql, params![&there, suspended, attempt.fixed.tenant_id.as_deref()]).await?;
+    let there = reached(&sql.all(tx).await?, attempt)?;
+    let sql = "UPDATE process_instance SET revision = revision + 1, suspended = $2 WHERE id {in $1} AND suspended <> $2";
+    tx.execute(sql, params![&there, suspended]).await?;
     Ok(())
+}
+
+/// Ids of the rows that the batch may touch.
+fn reached(rows: &[Row], attempt: &Attempt) -> Result<Vec<String>, Error> {
+    let mut ids = vec![];
+    for row in rows {
+        if attempt.fixed.reaches(row.optional_text("tenant_id")?.as_deref()) {
+            ids.push(row.text("id")?);
+        }
+    }
+    Ok(ids)
 }
 
 /// The items that still run, and those that are over and may be reached; what is neither is not there.
 async fn sort_out(tx: &mut Tx, attempt: &Attempt) -> Result<(HashSet<String>, Vec<String>), Error> {
     let ids = &attempt.claimed.ids;
-    let running = tx.all("SELECT id FROM process_instance WHERE id {in $1}", params![ids]).await?;
-    let running = running.iter().map(|row| row.text("id")).collect::<Result<HashSet<_>, _>>()?;
+    let running = tx.all("SELECT id, tenant_id FROM process_instance WHERE id {in $1}", params![ids]).await?;
+    let running: HashSet<String> = reached(&running, attempt)?.into_iter().collect();
     let rows = tx.all("SELECT instance_id, tenant_id FROM historic WHERE kind = 'instance' AND instance_id {in $1}", params![ids]).await?;
     let mut over = BTreeSet::new();
     for row in &rows {

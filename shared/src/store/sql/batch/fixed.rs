@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::{BatchConfiguration, BatchType};
-use crate::store::Error;
+use crate::store::{Caller, Error, Tenants};
 use crate::store::sql::{Row, SqlStore, Tx, Verb, corrupt, params};
 
 /// Batches remembered; above that all are forgotten.
@@ -17,6 +17,8 @@ const REMEMBERED: usize = 1_000;
 pub(crate) struct Fixed {
     pub configuration: BatchConfiguration,
     pub tenant_id: Option<String>,
+    /// Those of who submitted it.
+    pub tenants: Tenants,
     pub default_retries: i32,
     pub batch_jobs_per_seed: u32,
     pub invocations_per_batch_job: u32,
@@ -29,13 +31,14 @@ impl Fixed {
 
     /// May this batch's jobs touch what belongs to `tenant`?
     pub(super) fn reaches(&self, tenant: Option<&str>) -> bool {
-        match (&self.tenant_id, tenant) {
+        let own = match (&self.tenant_id, tenant) {
             (None, _) | (_, None) => true,
             (Some(own), Some(tenant)) => own == tenant,
-        }
+        };
+        own && self.tenants.see(tenant)
     }
 
-    pub(super) const COLUMNS: &str = "id, configuration, tenant_id, default_retries, batch_jobs_per_seed, invocations_per_batch_job";
+    pub(super) const COLUMNS: &str = "id, configuration, tenant_id, tenants, default_retries, batch_jobs_per_seed, invocations_per_batch_job";
 
     pub(super) fn read(row: &Row) -> Result<Self, Error> {
         let id = row.text("id")?;
@@ -43,11 +46,25 @@ impl Fixed {
         Ok(Self {
             configuration,
             tenant_id: row.optional_text("tenant_id")?,
+            tenants: read_tenants(&id, row.optional_text("tenants")?)?,
             default_retries: row.int32("default_retries")?,
             batch_jobs_per_seed: row.number("batch_jobs_per_seed")?,
             invocations_per_batch_job: row.number("invocations_per_batch_job")?,
         })
     }
+}
+
+/// How the tenants of who submits a batch are stored; None: all of them.
+pub(super) fn stored_tenants(caller: &Caller) -> Option<String> {
+    match &caller.tenants {
+        Tenants::All => None,
+        Tenants::Of(tenants) => Some(super::work_rows::json(tenants)),
+    }
+}
+
+fn read_tenants(batch: &str, stored: Option<String>) -> Result<Tenants, Error> {
+    let Some(stored) = stored else { return Ok(Tenants::All) };
+    serde_json::from_str(&stored).map(Tenants::Of).map_err(|e| corrupt("tenants of batch", &batch, &e))
 }
 
 /// Batches by id, bounded.

@@ -40,8 +40,10 @@ impl SqlStore {
         };
         for (id, outcome) in attempt.claimed.ids.iter().zip(attempt.outcomes.iter_mut()) {
             let past = history(tx, id, "instance").await?.pop().filter(|row| fixed.reaches(row.tenant_id.as_deref()));
-            let running = tx.optional("SELECT definition_id FROM process_instance WHERE id = $1", params![id]).await?;
-            let running = running.map(|row| row.text("definition_id")).transpose()?;
+            let running = match tx.optional("SELECT tenant_id FROM process_instance WHERE id = $1", params![id]).await? {
+                Some(row) => fixed.reaches(row.optional_text("tenant_id")?.as_deref()),
+                None => false,
+            };
             let past = match check(id, definition_id, past, running) {
                 Ok(past) => past,
                 Err(refusal) => {
@@ -62,8 +64,8 @@ impl SqlStore {
 }
 
 /// The instance as it ended, if it did and is of this definition.
-fn check(id: &str, definition: &str, past: Option<HistoryRow>, running: Option<String>) -> Result<HistoryRow, Refusal> {
-    if running.is_some() {
+fn check(id: &str, definition: &str, past: Option<HistoryRow>, running: bool) -> Result<HistoryRow, Refusal> {
+    if running {
         let text = format!("ENGINE-13040 Historic process instance '{id}' cannot be restarted. It is not completed or terminated.");
         return Err(Refusal::engine(text));
     }

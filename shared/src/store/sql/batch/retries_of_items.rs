@@ -75,10 +75,12 @@ impl SqlStore {
         let BatchConfiguration::SetJobRetries { retries, due } = attempt.fixed.configuration else {
             return Err(corrupt("batch", &attempt.row.work.batch, &"it does not set retries"));
         };
+        let own = Arc::clone(&attempt.fixed);
         let retries = Retries { retries, due };
         let mut of_instances = vec![];
         for (id, outcome) in attempt.claimed.ids.iter().zip(attempt.outcomes.iter_mut()) {
             let found = match id::split(id).and_then(|(base, number)| batches.get(&base).map(|fixed| (WorkRef::new(base, number), fixed))) {
+                Some((_, fixed)) if !own.reaches(fixed.tenant_id.as_deref()) => None,
                 Some((job, fixed)) => set_one(tx, &job, fixed, retries).await?,
                 None => {
                     of_instances.push((id, outcome));
@@ -98,7 +100,8 @@ impl SqlStore {
         set.read(tx, &instances).await?;
         for (id, outcome) in of_instances {
             let instance = id::base_of(id);
-            let has_it = set.members.get(&instance).is_some_and(|m| m.instance.jobs.iter().any(|job| job.id == *id));
+            let member = set.members.get(&instance).filter(|m| own.reaches(m.instance.tenant_id.as_deref()));
+            let has_it = member.is_some_and(|m| m.instance.jobs.iter().any(|job| job.id == *id));
             if has_it {
                 let command = Command::SetJobRetries { job_id: id.clone(), retries: retries.retries, due: retries.due };
                 set.run(tx, &instance, command).await?;

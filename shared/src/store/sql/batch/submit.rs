@@ -13,7 +13,7 @@ use crate::store::sql::{Column, Columns, LONG_TIMEOUT, SqlStore, Tx, Value, Verb
 use crate::store::{Caller, Error, Items};
 
 use super::facts::read_batch;
-use super::fixed::Fixed;
+use super::fixed::{Fixed, stored_tenants};
 use super::log::{self, LogRow, MONITOR_JOB_TYPE, SEED_JOB_TYPE};
 use super::operations::{self, Operation};
 use super::submit_chunks::{Staged, create_table, find_deployments, insert_chunks, jobs_of, stage_page};
@@ -42,7 +42,7 @@ impl SqlStore {
         let id = insert_batch(&mut tx, caller, new, (total, jobs), now).await?;
         insert_chunks(&mut tx, &id, new, staged).await?;
         insert_job_definitions(&mut tx, &id, new).await?;
-        let fixed = fixed_of(new);
+        let fixed = fixed_of(caller, new);
         let seed = LogRow::control(JobEvent::Created, &id, id::SEED_JOB, new.retries, 0);
         log::write(&mut tx, now, &self.options().hostname, &[(seed, &fixed)]).await?;
         operations::write(&mut tx, caller, now, &operation(&id, new, total)).await?;
@@ -82,7 +82,7 @@ impl SqlStore {
             }
         }
         if grouped {
-            find_deployments(tx).await?;
+            find_deployments(tx, caller).await?;
         }
         let n = tx.one("SELECT count(*) AS n FROM submit_item", vec![]).await?.uint("n")?;
         Ok(Staged::Table(n))
@@ -119,6 +119,7 @@ async fn insert_batch(tx: &mut Tx, caller: &Caller, new: &NewBatch, (total, jobs
         ];
         let own = vec![
             ("configuration", Value::from(&configuration)),
+            ("tenants", Value::from(stored_tenants(caller))),
             ("default_retries", Value::from(new.retries)),
             ("deployment_id", Value::from(new.deployment_id.as_deref())),
             ("seed_retries", Value::from(new.retries)),
@@ -161,10 +162,11 @@ async fn insert_job_definitions(tx: &mut Tx, batch: &str, new: &NewBatch) -> Res
     Ok(())
 }
 
-fn fixed_of(new: &NewBatch) -> Fixed {
+fn fixed_of(caller: &Caller, new: &NewBatch) -> Fixed {
     Fixed {
         configuration: new.configuration.clone(),
         tenant_id: new.tenant_id.clone(),
+        tenants: caller.tenants.clone(),
         default_retries: new.retries,
         batch_jobs_per_seed: new.batch_jobs_per_seed,
         invocations_per_batch_job: new.invocations_per_batch_job,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::batch::{NewBatch, chunk_instances, total_jobs};
 use crate::id;
-use crate::store::Error;
-use crate::store::sql::{Column, Columns, Dialect, Tx, params};
+use crate::store::sql::{Column, Columns, Dialect, Tx, Value, params};
+use crate::store::{Caller, Error, Tenants};
 
 /// Where the ids of the new batch are, each once.
 pub(super) enum Staged {
@@ -44,14 +44,20 @@ pub(super) async fn stage_page(tx: &mut Tx, ids: Vec<String>) -> Result<(), Erro
 }
 
 /// Whose deployment each staged item is: of its instance, which runs or is over; what is not there has none. The last eight
-/// digits of an id are its number within its instance.
-pub(super) async fn find_deployments(tx: &mut Tx) -> Result<(), Error> {
-    let sql = "UPDATE submit_item SET deployment = COALESCE(
+/// digits of an id are its number within its instance. What the caller may not see is not there.
+pub(super) async fn find_deployments(tx: &mut Tx, caller: &Caller) -> Result<(), Error> {
+    let (seen, tenants) = match &caller.tenants {
+        Tenants::All => ("TRUE", vec![]),
+        Tenants::Of(tenants) => ("(d.tenant_id IS NULL OR d.tenant_id {in $1})", vec![Value::from(tenants)]),
+    };
+    let sql = format!(
+        "UPDATE submit_item SET deployment = COALESCE(
            (SELECT d.deployment_id FROM process_instance p JOIN process_definition d ON d.id = p.definition_id
-            WHERE p.id = substr(submit_item.id, 1, 28) || '00000000'),
+            WHERE p.id = substr(submit_item.id, 1, 28) || '00000000' AND {seen}),
            (SELECT d.deployment_id FROM historic h JOIN process_definition d ON d.id = h.definition_id
-            WHERE h.kind = 'instance' AND h.instance_id = submit_item.id LIMIT 1))";
-    tx.execute(sql, vec![]).await?;
+            WHERE h.kind = 'instance' AND h.instance_id = submit_item.id AND {seen} LIMIT 1))"
+    );
+    tx.execute(&sql, tenants).await?;
     Ok(())
 }
 
