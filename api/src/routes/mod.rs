@@ -44,7 +44,8 @@ use axum::Router;
 use crate::state::ApiState;
 
 /// All resources, without prefix.
-pub(crate) fn all() -> Router<ApiState> {
+#[must_use]
+pub fn all() -> Router<ApiState> {
     Router::new()
         .merge(server::routes())
         .merge(migration::routes())

@@ -3,8 +3,8 @@
 
 use axum::extract::Request;
 use shared::batch::BatchConfiguration;
-use shared::store::query::InstanceQuery;
 use shared::store::Items;
+use shared::store::query::InstanceQuery;
 
 use super::migration::{new_batch, submit};
 use crate::dto::instance_query::{self, Texts};

@@ -7,4 +7,6 @@ mod compatibility;
 mod hardening;
 mod support;
 mod tenants;
+mod tenants_batches;
+mod tenants_routes;
 mod tenants_waiting;

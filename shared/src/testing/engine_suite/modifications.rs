@@ -6,12 +6,8 @@ use crate::runner::command::{Modification, StartInstruction, StartKind};
 
 /// Starts the second task beside what is there.
 fn second() -> Command {
-    let start = StartInstruction {
-        kind: StartKind::BeforeActivity,
-        target: "second".into(),
-        ancestor_activity_instance: None,
-        variables: vec![],
-    };
+    let start =
+        StartInstruction { kind: StartKind::BeforeActivity, target: "second".into(), ancestor_activity_instance: None, variables: vec![] };
     Command::Modify { instructions: vec![Modification::Start(start)], skip_custom_listeners: false, skip_io_mappings: false }
 }
 

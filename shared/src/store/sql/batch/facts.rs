@@ -13,7 +13,8 @@ use super::fixed::Fixed;
 const FRESH_MS: Millis = 10_000;
 
 /// Every column and count of batches; `b` is the batch.
-pub(super) const BATCHES: &str = "SELECT b.id, b.configuration, b.tenant_id, b.tenants, b.deployment_id, b.default_retries, b.batch_jobs_per_seed,
+pub(super) const BATCHES: &str =
+    "SELECT b.id, b.configuration, b.tenant_id, b.tenants, b.deployment_id, b.default_retries, b.batch_jobs_per_seed,
        b.invocations_per_batch_job, b.total_instances, b.total_jobs, b.suspended, b.create_user_id, b.start_time,
        b.cancelled_instances, b.seed_suspended, b.seed_retries, b.seed_priority, b.seed_due, b.seed_error, b.monitor_suspended,
        b.monitor_retries, b.monitor_priority, b.monitor_due, b.monitor_error,

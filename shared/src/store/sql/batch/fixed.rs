@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::{BatchConfiguration, BatchType};
-use crate::store::{Caller, Error, Tenants};
 use crate::store::sql::{Row, SqlStore, Tx, Verb, corrupt, params};
+use crate::store::{Caller, Error, Tenants};
 
 /// Batches remembered; above that all are forgotten.
 const REMEMBERED: usize = 1_000;
@@ -38,7 +38,8 @@ impl Fixed {
         own && self.tenants.see(tenant)
     }
 
-    pub(super) const COLUMNS: &str = "id, configuration, tenant_id, tenants, default_retries, batch_jobs_per_seed, invocations_per_batch_job";
+    pub(super) const COLUMNS: &str =
+        "id, configuration, tenant_id, tenants, default_retries, batch_jobs_per_seed, invocations_per_batch_job";
 
     pub(super) fn read(row: &Row) -> Result<Self, Error> {
         let id = row.text("id")?;
