@@ -5,7 +5,9 @@
 use shared::store::sql::SqlStore;
 use shared::store::{BatchStore, Executed, Lease, Mode, Portion, Store};
 use shared::testing::database::TestDatabase;
-use shared::testing::store_suite::{Herder, careful, executing, listing, one_job, races, seeded, seeding, submitting, waking, whole, work};
+use shared::testing::store_suite::{
+    Herder, careful, effects, executing, listing, one_job, races, seeded, seeding, submitting, waking, whole, work,
+};
 
 macro_rules! conformance {
     ($($module:ident: $($case:ident),* $(,)?;)*) => {
@@ -60,6 +62,16 @@ conformance! {
         a_person_executes_one_job_wherever_it_is,
         a_refused_statement_is_charged_to_the_front_job,
         retries_of_other_batches_jobs_are_set_by_a_batch;
+    effects:
+        suspending_what_is_there_and_what_is_not,
+        history_is_deleted_but_not_of_what_runs,
+        removal_times_are_set_on_what_is_over,
+        removal_times_of_batches_are_set,
+        what_is_over_starts_again_once,
+        a_restart_without_its_definition_fails_all_and_starts_none,
+        items_are_spread_over_deployments,
+        what_its_submitter_may_not_see_is_not_there,
+        a_due_date_is_taken_away_by_a_batch;
     one_job:
         a_job_that_is_changed_leaves_its_run,
         a_job_not_yet_made_is_not_there,

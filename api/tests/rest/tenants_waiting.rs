@@ -150,20 +150,16 @@ async fn nothing_is_listed_or_counted_for_another() {
     }
 }
 
+/// What another asks of the owner's things.
 fn requests(own: &Waiting) -> Vec<(String, Value)> {
-    let Waiting { deployment, definition, instance, task, external, execution, variable, job } = own;
-    let by_key = "key/waiting/tenant-id/one";
-    let suspend = json!({"suspended": true, "includeProcessInstances": true});
-    let modify = json!({"modifications": {"x": {"value": 1}}});
-    let worker = json!({"workerId": "w"});
-    let value = json!({"value": 1});
-    let cancel = json!({"instructions": [{"type": "cancel", "activityId": "user"}]});
-    let mut many = cancel.clone();
-    many["processDefinitionId"] = json!(definition);
-    many["processInstanceIds"] = json!([instance]);
+    [of_external_tasks(own), of_running(own), of_definitions(own), of_tasks(own)].concat()
+}
+
+fn of_external_tasks(own: &Waiting) -> Vec<(String, Value)> {
+    let Waiting { external, .. } = own;
     let topics = json!([{"topicName": "work", "lockDuration": 60_000}]);
-    let link = json!({"userId": "bob", "type": "candidate"});
-    [
+    let worker = json!({"workerId": "w"});
+    vec![
         (format!("GET /external-task/{external}"), Value::Null),
         (format!("GET /external-task/{external}/errorDetails"), Value::Null),
         (format!("POST /external-task/{external}/lock"), json!({"workerId": "w", "lockDuration": 1000})),
@@ -176,6 +172,18 @@ fn requests(own: &Waiting) -> Vec<(String, Value)> {
         (format!("PUT /external-task/{external}/priority"), json!({"priority": 7})),
         ("PUT /external-task/retries".to_owned(), json!({"retries": 0, "externalTaskIds": [external]})),
         ("POST /external-task/fetchAndLock".to_owned(), json!({"workerId": "w", "maxTasks": 9, "topics": topics})),
+    ]
+}
+
+fn of_running(own: &Waiting) -> Vec<(String, Value)> {
+    let Waiting { definition, instance, execution, variable, job, .. } = own;
+    let value = json!({"value": 1});
+    let cancel = json!({"instructions": [{"type": "cancel", "activityId": "user"}]});
+    let mut many = cancel.clone();
+    many["processDefinitionId"] = json!(definition);
+    many["processInstanceIds"] = json!([instance]);
+    let modify = json!({"modifications": {"x": {"value": 1}}});
+    vec![
         (format!("GET /execution/{execution}"), Value::Null),
         (format!("GET /execution/{execution}/localVariables"), Value::Null),
         (format!("PUT /execution/{execution}/localVariables/x"), value.clone()),
@@ -190,18 +198,6 @@ fn requests(own: &Waiting) -> Vec<(String, Value)> {
         (format!("POST /job/{job}/duedate/recalculate"), Value::Null),
         (format!("POST /job/{job}/execute"), Value::Null),
         ("PUT /job/suspended".to_owned(), json!({"suspended": true, "processInstanceId": instance})),
-        ("GET /process-definition/key/waiting".to_owned(), Value::Null),
-        ("GET /process-definition/key/waiting/xml".to_owned(), Value::Null),
-        ("GET /process-definition/key/waiting/statistics".to_owned(), Value::Null),
-        ("POST /process-definition/key/waiting/start".to_owned(), json!({})),
-        ("PUT /process-definition/key/waiting/suspended".to_owned(), suspend.clone()),
-        ("DELETE /process-definition/key/waiting?cascade=true".to_owned(), Value::Null),
-        (format!("GET /process-definition/{by_key}"), Value::Null),
-        (format!("GET /process-definition/{by_key}/xml"), Value::Null),
-        (format!("GET /process-definition/{by_key}/statistics"), Value::Null),
-        (format!("POST /process-definition/{by_key}/start"), json!({})),
-        (format!("PUT /process-definition/{by_key}/suspended"), suspend),
-        (format!("DELETE /process-definition/{by_key}?cascade=true"), Value::Null),
         (format!("GET /process-instance/{instance}/variables/secret"), Value::Null),
         (format!("POST /process-instance/{instance}/variables"), json!({"modifications": {"x": value}})),
         (format!("DELETE /process-instance/{instance}/variables/secret"), Value::Null),
@@ -215,10 +211,38 @@ fn requests(own: &Waiting) -> Vec<(String, Value)> {
         ("POST /signal".to_owned(), json!({"name": "alarm"})),
         ("POST /signal".to_owned(), json!({"name": "alarm", "tenantId": "one"})),
         ("POST /signal".to_owned(), json!({"name": "alarm", "executionId": execution})),
+        (format!("GET /history/variable-instance?processInstanceId={instance}"), Value::Null),
+    ]
+}
+
+fn of_definitions(own: &Waiting) -> Vec<(String, Value)> {
+    let Waiting { deployment, definition, .. } = own;
+    let by_key = "key/waiting/tenant-id/one";
+    let suspend = json!({"suspended": true, "includeProcessInstances": true});
+    vec![
+        ("GET /process-definition/key/waiting".to_owned(), Value::Null),
+        ("GET /process-definition/key/waiting/xml".to_owned(), Value::Null),
+        ("GET /process-definition/key/waiting/statistics".to_owned(), Value::Null),
+        ("POST /process-definition/key/waiting/start".to_owned(), json!({})),
+        ("PUT /process-definition/key/waiting/suspended".to_owned(), suspend.clone()),
+        ("DELETE /process-definition/key/waiting?cascade=true".to_owned(), Value::Null),
+        (format!("GET /process-definition/{by_key}"), Value::Null),
+        (format!("GET /process-definition/{by_key}/xml"), Value::Null),
+        (format!("GET /process-definition/{by_key}/statistics"), Value::Null),
+        (format!("POST /process-definition/{by_key}/start"), json!({})),
+        (format!("PUT /process-definition/{by_key}/suspended"), suspend),
+        (format!("DELETE /process-definition/{by_key}?cascade=true"), Value::Null),
         (format!("GET /deployment/{deployment}/resources"), Value::Null),
         (format!("GET /process-definition/{definition}/statistics"), Value::Null),
         (format!("GET /history/process-definition/{definition}/statistics"), Value::Null),
-        (format!("GET /history/variable-instance?processInstanceId={instance}"), Value::Null),
+    ]
+}
+
+fn of_tasks(own: &Waiting) -> Vec<(String, Value)> {
+    let Waiting { task, .. } = own;
+    let link = json!({"userId": "bob", "type": "candidate"});
+    let modify = json!({"modifications": {"x": {"value": 1}}});
+    vec![
         (format!("GET /task/{task}/form"), Value::Null),
         (format!("GET /task/{task}/identity-links"), Value::Null),
         (format!("POST /task/{task}/identity-links"), link.clone()),
@@ -241,7 +265,6 @@ fn requests(own: &Waiting) -> Vec<(String, Value)> {
         (format!("POST /task/{task}/resolve"), json!({})),
         (format!("PUT /task/{task}"), json!({"name": "mine"})),
     ]
-    .to_vec()
 }
 
 #[tokio::test]

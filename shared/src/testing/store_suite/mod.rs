@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a case of the suite fails by panicking")]
 
 pub mod careful;
+pub mod effects;
 pub mod executing;
 pub mod listing;
 pub mod one_job;

@@ -65,7 +65,7 @@ pub(super) fn stored_tenants(caller: &Caller) -> Option<String> {
 
 fn read_tenants(batch: &str, stored: Option<String>) -> Result<Tenants, Error> {
     let Some(stored) = stored else { return Ok(Tenants::All) };
-    serde_json::from_str(&stored).map(Tenants::Of).map_err(|e| corrupt("tenants of batch", &batch, &e))
+    serde_json::from_str(&stored).map(Tenants::Of).map_err(|e| corrupt("tenants of batch", batch, &e))
 }
 
 /// Batches by id, bounded.
