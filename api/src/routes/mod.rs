@@ -44,7 +44,6 @@ use axum::Router;
 use crate::state::ApiState;
 
 /// All resources, without prefix.
-#[must_use]
 pub fn all() -> Router<ApiState> {
     Router::new()
         .merge(server::routes())

@@ -248,7 +248,7 @@ fn of_tasks(own: &Waiting) -> Vec<(String, Value)> {
         (format!("POST /task/{task}/identity-links"), link.clone()),
         (format!("POST /task/{task}/identity-links/delete"), link),
         (format!("GET /task/{task}/variables"), Value::Null),
-        (format!("PUT /task/{task}/variables/x"), value),
+        (format!("PUT /task/{task}/variables/x"), json!({"value": 1})),
         (format!("GET /task/{task}/localVariables"), Value::Null),
         (format!("POST /task/{task}/variables"), modify.clone()),
         (format!("GET /task/{task}/variables/secret"), Value::Null),
