@@ -5,6 +5,7 @@ use shared::process::history::{Closed, IncidentEnd, InstanceEnd};
 use shared::process::instance::{ExternalTask, Incident, OpenActivityInstance, Task, Variable};
 use shared::store::views::{HistoryRow, IncidentView, StoredInstance};
 
+use super::task::filled;
 use super::values;
 use crate::dates;
 use crate::scan::key_of;
@@ -164,15 +165,15 @@ pub fn task(o: &Owner, t: &Task, ended: Option<i64>, delete_reason: Option<&str>
     };
     json!({
         "id": t.id,
-        "processDefinitionKey": key_of(&t.definition_id),
-        "processDefinitionId": t.definition_id,
-        "processInstanceId": o.instance,
-        "executionId": t.execution_id,
+        "processDefinitionKey": filled(key_of(&t.definition_id)),
+        "processDefinitionId": filled(&t.definition_id),
+        "processInstanceId": filled(&o.instance),
+        "executionId": filled(&t.execution_id),
         "caseDefinitionKey": null,
         "caseDefinitionId": null,
         "caseInstanceId": null,
         "caseExecutionId": null,
-        "activityInstanceId": t.activity_instance_id,
+        "activityInstanceId": filled(&t.activity_instance_id),
         "name": t.name,
         "description": t.description,
         "deleteReason": delete_reason,
@@ -181,14 +182,14 @@ pub fn task(o: &Owner, t: &Task, ended: Option<i64>, delete_reason: Option<&str>
         "startTime": dates::format(t.created),
         "endTime": dates::json(ended),
         "duration": ended.map(|e| e - t.created),
-        "taskDefinitionKey": t.task_definition_key,
+        "taskDefinitionKey": filled(&t.task_definition_key),
         "priority": t.priority,
         "due": dates::json(t.due),
         "parentTaskId": t.parent_task,
         "followUp": dates::json(t.follow_up),
         "tenantId": o.tenant,
         "removalTime": null,
-        "rootProcessInstanceId": o.root,
+        "rootProcessInstanceId": filled(&o.root),
         "taskState": state,
     })
 }

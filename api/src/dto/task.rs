@@ -1,7 +1,8 @@
 //! Tasks as JSON, and the query for them (spec-batch-rest §4.5).
 
 use serde_json::{Value, json};
-use shared::process::instance::Task;
+use shared::process::instance::{Instance, Task};
+use shared::runner::standalone::StandaloneTask;
 use shared::store::query::InstanceQuery;
 use shared::store::views::StoredInstance;
 
@@ -11,6 +12,20 @@ use crate::dates;
 use crate::error::ApiError;
 use crate::input::Input;
 use crate::scan::key_of;
+
+/// What a task of no instance lacks is empty in the document and null in the answer.
+#[must_use]
+pub fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|t| !t.is_empty())
+}
+
+/// A task of no instance, in the shape of all others: the only one of a document without an id.
+#[must_use]
+pub fn standalone(standalone: StandaloneTask) -> (StoredInstance, Task) {
+    let StandaloneTask { task, tenant_id, variables, .. } = standalone;
+    let instance = Instance { tenant_id, variables, tasks: vec![task.clone()], ..Instance::default() };
+    (StoredInstance { instance, revision: 0, definition_key: String::new() }, task)
+}
 
 /// `form_key` is the model's.
 #[must_use]
@@ -25,13 +40,13 @@ pub fn show(stored: &StoredInstance, t: &Task, form_key: Option<&str>) -> Value 
         "lastUpdated": dates::json(t.last_updated),
         "delegationState": t.delegation_state,
         "description": t.description,
-        "executionId": t.execution_id,
+        "executionId": filled(&t.execution_id),
         "owner": t.owner,
         "parentTaskId": t.parent_task,
         "priority": t.priority,
-        "processDefinitionId": t.definition_id,
-        "processInstanceId": stored.instance.id,
-        "taskDefinitionKey": t.task_definition_key,
+        "processDefinitionId": filled(&t.definition_id),
+        "processInstanceId": filled(&stored.instance.id),
+        "taskDefinitionKey": filled(&t.task_definition_key),
         "caseExecutionId": null,
         "caseInstanceId": null,
         "caseDefinitionId": null,
@@ -127,6 +142,19 @@ pub fn query(input: &Input<'_>) -> Result<(InstanceQuery, Of), ApiError> {
         tests.any_of(criteria(&Input::body(one))?);
     }
     Ok((narrowed, tests))
+}
+
+/// Could a task of no instance match? Not where the query names instances or definitions.
+///
+/// # Errors
+/// As the getters of [`Input`].
+pub fn may_be_standalone(input: &Input<'_>) -> Result<bool, ApiError> {
+    for one in ["processInstanceId", "processDefinitionId", "processDefinitionKey", "processInstanceBusinessKey", "taskDefinitionKey"] {
+        if input.text(one)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(input.filled_list("processInstanceIdIn")?.is_none())
 }
 
 fn criteria(input: &Input<'_>) -> Result<Of, ApiError> {

@@ -98,6 +98,13 @@ async fn find(ask: &Ask, list: List, input: &Input<'_>) -> Result<Vec<Value>, Ap
     let narrowed = narrowed(list, input)?;
     let mut rows = closed(ask, list, &narrowed, &tests).await?;
     rows.extend(open(ask, list, &narrowed, &tests).await?);
+    if list.kind == HistoryKind::Task && narrowed.instance_id.is_none() {
+        let open = super::task::standalone(ask, |stored, task| {
+            let row = dto::task(&Owner::open(stored), task, None, None);
+            tests.all_hold(&(), &row).then_some(row)
+        });
+        rows.extend(open.await?);
+    }
     if list.kind == HistoryKind::Incident && narrowed.instance_id.is_none() {
         rows.extend(of_batches(ask, &tests).await?);
     }

@@ -17,11 +17,15 @@ use crate::paging;
 use crate::scan;
 use crate::state::ApiState;
 
+/// Tasks of no instance read at once.
+const PAGE: u32 = 500;
+
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/task", get(list).post(post_list))
         .route("/task/count", get(count_tasks).post(post_count))
-        .route("/task/{id}", get(one).put(command::update))
+        .route("/task/create", post(command::create))
+        .route("/task/{id}", get(one).put(command::update).delete(command::delete))
         .route("/task/{id}/complete", post(command::complete))
         .route("/task/{id}/submit-form", post(command::complete))
         .route("/task/{id}/claim", post(command::claim))
@@ -50,6 +54,22 @@ fn shallow(stored: &StoredInstance) -> StoredInstance {
     StoredInstance { instance, revision: stored.revision, definition_key: stored.definition_key.clone() }
 }
 
+/// What `pick` finds among the tasks of no instance, read page by page.
+pub(super) async fn standalone<T>(ask: &Ask, pick: impl Fn(&StoredInstance, &Task) -> Option<T>) -> Result<Vec<T>, ApiError> {
+    let (mut found, mut after) = (vec![], None::<String>);
+    loop {
+        let page = ask.store().standalone_tasks(&ask.caller, after.as_deref(), PAGE).await?;
+        after = page.last().filter(|_| page.len() == PAGE as usize).map(|t| t.task.id.clone());
+        for (stored, task) in page.into_iter().map(dto::standalone) {
+            found.extend(pick(&stored, &task));
+        }
+        scan::bounded(found.len(), ask.state.limits.answer_rows)?;
+        if after.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 async fn answer_list(ask: &Ask, input: &Input<'_>) -> Answer {
     let ((narrowed, tests), sort, page) = (dto::query(input)?, paging::sorting(input, &SORTS)?, ask.page()?);
     let mut found = scan::collect(ask, &narrowed, |stored, found| {
@@ -57,6 +77,10 @@ async fn answer_list(ask: &Ask, input: &Input<'_>) -> Answer {
         found.extend(tasks.map(|t| (shallow(stored), t.clone())));
     })
     .await?;
+    if dto::may_be_standalone(input)? {
+        found.extend(standalone(ask, |stored, t| tests.all_hold(stored, t).then(|| (stored.clone(), t.clone()))).await?);
+        scan::bounded(found.len(), ask.state.limits.answer_rows)?;
+    }
     paging::sort_by(&mut found, &sort, dto::sort_key);
     let mut shown = vec![];
     for (stored, task) in paging::slice(found, page) {
@@ -73,6 +97,9 @@ async fn answer_count(ask: &Ask, input: &Input<'_>) -> Answer {
         Ok(())
     })
     .await?;
+    if dto::may_be_standalone(input)? {
+        n += standalone(ask, |stored, t| tests.all_hold(stored, t).then_some(())).await?.len() as u64;
+    }
     count(n)
 }
 
@@ -82,6 +109,9 @@ async fn show(ask: &Ask, stored: &StoredInstance, task: &Task) -> Result<Value, 
 }
 
 pub(super) async fn form_key_of(ask: &Ask, task: &Task) -> Result<Option<String>, ApiError> {
+    if task.definition_id.is_empty() {
+        return Ok(None);
+    }
     let model = ask.store().model(&task.definition_id).await?;
     Ok(model.and_then(|m| form_key(&m, &task.task_definition_key).map(str::to_owned)))
 }
@@ -109,11 +139,14 @@ async fn post_count(ask: Ask, body: Json) -> Answer {
     answer_count(&ask, &body.input()).await
 }
 
-/// The task with this id, and what it lives in.
+/// The task with this id, and what it lives in: an instance, or a document without an id.
 pub(super) async fn find(ask: &Ask, id: &str) -> Result<Option<(StoredInstance, Task)>, ApiError> {
-    let Some(stored) = scan::owner(ask, id).await? else { return Ok(None) };
-    let task = stored.instance.tasks.iter().find(|t| t.id == id).cloned();
-    Ok(task.map(|task| (stored, task)))
+    if let Some(stored) = scan::owner(ask, id).await?
+        && let Some(task) = stored.instance.tasks.iter().find(|t| t.id == id).cloned()
+    {
+        return Ok(Some((stored, task)));
+    }
+    Ok(ask.store().standalone_task(&ask.caller, id).await?.map(dto::standalone))
 }
 
 async fn one(ask: Ask, Path(id): Path<String>) -> Answer {

@@ -73,10 +73,12 @@ pub(super) fn routes(path: &str, kind: Kind) -> Router<ApiState> {
 
 /// The document, if the thing is in it.
 async fn document(ask: &Ask, kind: Kind, id: &str) -> Result<StoredInstance, ApiError> {
-    let stored = scan::owner(ask, id).await?.ok_or_else(|| kind.unknown(id))?;
-    let instance = &stored.instance;
-    let there = if kind.is_task() { instance.tasks.iter().any(|t| t.id == id) } else { instance.execution(id).is_some() };
-    if there { Ok(stored) } else { Err(kind.unknown(id)) }
+    let stored = if kind.is_task() {
+        super::task::find(ask, id).await?.map(|(stored, _)| stored)
+    } else {
+        scan::owner(ask, id).await?.filter(|stored| stored.instance.execution(id).is_some())
+    };
+    stored.ok_or_else(|| kind.unknown(id))
 }
 
 /// The variables that the scope sees, the nearest of each name.
@@ -131,18 +133,25 @@ async fn put(ask: Ask, kind: Kind, id: String, name: String, body: Json) -> Answ
     done()
 }
 
+async fn command_on(ask: &Ask, kind: Kind, stored: &StoredInstance, id: &str, command: Command) -> Result<(), ApiError> {
+    let done = if kind.is_task() {
+        super::task_command::run_on(ask, stored, id, command).await?
+    } else {
+        run(ask, &stored.instance.id, command).await?.map(drop)
+    };
+    done.ok_or_else(|| kind.unknown(id))
+}
+
 async fn set(ask: &Ask, kind: Kind, id: &str, variables: Vec<(String, TypedValue)>) -> Result<(), ApiError> {
-    let instance = document(ask, kind, id).await?.instance.id;
+    let stored = document(ask, kind, id).await?;
     let command = Command::SetVariables { scope: kind.scope(id), variables, local: kind.is_local() };
-    run(ask, &instance, command).await?.ok_or_else(|| kind.unknown(id))?;
-    Ok(())
+    command_on(ask, kind, &stored, id, command).await
 }
 
 async fn unset(ask: &Ask, kind: Kind, id: &str, names: Vec<String>) -> Result<(), ApiError> {
-    let instance = document(ask, kind, id).await?.instance.id;
+    let stored = document(ask, kind, id).await?;
     let command = Command::RemoveVariables { scope: kind.scope(id), names, local: kind.is_local() };
-    run(ask, &instance, command).await?.ok_or_else(|| kind.unknown(id))?;
-    Ok(())
+    command_on(ask, kind, &stored, id, command).await
 }
 
 /// What is not there is no error.

@@ -24,6 +24,7 @@ pub(crate) mod migrating;
 mod modify;
 mod multi_instance;
 mod run;
+pub mod standalone;
 mod start;
 mod tasks;
 mod throw;

@@ -12,6 +12,7 @@ use super::{Caller, Error};
 use crate::clock::Millis;
 use crate::migration::{MigrationPlan, NotMigrated, Skip};
 use crate::process::definition::ProcessDefinition;
+use crate::runner::standalone::StandaloneTask;
 use crate::runner::{Answer, Command};
 
 /// A deployment to be made. Its resources are parsed already; ids and versions are given by the store.
@@ -178,6 +179,16 @@ pub trait EngineStore: Send + Sync {
         max: u32,
         use_priority: bool,
     ) -> Result<Vec<(String, String)>, Error>;
+
+    // --- tasks of no instance ------------------------------------------------------------------------------------------
+
+    /// Below `parent_task`, or alone. An empty id is filled in. `Refused`: there is no such parent, or the id is taken.
+    async fn create_standalone_task(&self, caller: &Caller, task: StandaloneTask) -> Result<(), Error>;
+    async fn standalone_task(&self, caller: &Caller, id: &str) -> Result<Option<StandaloneTask>, Error>;
+    /// In the order of ids, after `after`, at most `limit`.
+    async fn standalone_tasks(&self, caller: &Caller, after: Option<&str>, limit: u32) -> Result<Vec<StandaloneTask>, Error>;
+    /// As [`crate::runner::standalone::run`]; what lies below a task that ends, ends with it. None: no such task.
+    async fn command_standalone_task(&self, caller: &Caller, id: &str, command: Command) -> Result<Option<()>, Error>;
 
     // --- history -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ use crate::migration::{MigrationPlan, NotMigrated, Skip};
 use crate::process::definition::ProcessDefinition;
 use crate::process::instance::SubscriptionKind;
 use crate::runner::Command;
+use crate::runner::standalone::StandaloneTask;
 use crate::store::query::{
     DefinitionQuery, DefinitionSort, DeploymentQuery, HistoryQuery, InstanceQuery, InstanceSort, JobDefinitionQuery, Order, Page,
 };
@@ -192,6 +193,22 @@ impl EngineStore for SqlStore {
         use_priority: bool,
     ) -> Result<Vec<(String, String)>, Error> {
         self.take_external_tasks(caller, worker_id, topics, max, use_priority).await
+    }
+
+    async fn create_standalone_task(&self, caller: &Caller, task: StandaloneTask) -> Result<(), Error> {
+        self.make_standalone_task(caller, task).await
+    }
+
+    async fn standalone_task(&self, caller: &Caller, id: &str) -> Result<Option<StandaloneTask>, Error> {
+        self.read_standalone_task(caller, id).await
+    }
+
+    async fn standalone_tasks(&self, caller: &Caller, after: Option<&str>, limit: u32) -> Result<Vec<StandaloneTask>, Error> {
+        self.list_standalone_tasks(caller, after, limit).await
+    }
+
+    async fn command_standalone_task(&self, caller: &Caller, id: &str, command: Command) -> Result<Option<()>, Error> {
+        self.command_on_standalone_task(caller, id, command).await
     }
 
     async fn history(&self, caller: &Caller, query: &HistoryQuery, page: Page) -> Result<Vec<HistoryRow>, Error> {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use super::derived_rows::{self, Derived};
 use super::statement::Sql;
 use super::{Column, Columns, Dialect, Row, Tx, corrupt, params};
+use super::standalone_tasks::{Ended, end_below};
 use super::{history_rows, job_log_rows};
 use crate::process::derived;
 use crate::process::history::Closed;
@@ -99,16 +100,28 @@ pub(crate) async fn write_instances(tx: &mut Tx, changes: &[Change<'_>]) -> Resu
     let mut differences = derived_rows::Differences::default();
     let mut history = vec![];
     let mut jobs = vec![];
+    let mut tasks = vec![];
     for change in hit() {
         let after = if change.ended { &nothing } else { &Derived::of(change.instance) };
         differences.add(&change.head.id, change.instance.tenant_id.as_deref(), &change.head.derived, after);
         history.extend(history_rows::rows_of(change.instance, change.definition_key, change.closed)?);
         jobs.extend(job_log_rows::rows_of(change.instance, change.definition_key, change.closed));
+        tasks.extend(change.closed.iter().filter_map(ended_task));
     }
     differences.write(tx).await?;
     history_rows::insert(tx, &history).await?;
     job_log_rows::insert(tx, &jobs).await?;
+    end_below(tx, &tasks).await?;
     Ok(missed)
+}
+
+fn ended_task(closed: &Closed) -> Option<Ended> {
+    match closed {
+        Closed::Task { record, ended, delete_reason } => {
+            Some(Ended { id: record.id.clone(), reason: delete_reason.clone(), at: *ended })
+        }
+        _ => None,
+    }
 }
 
 /// The columns that a write sets.
@@ -251,6 +264,7 @@ async fn insert(tx: &mut Tx, new: &[&New<'_>]) -> Result<usize, Error> {
 pub(crate) async fn erase(tx: &mut Tx, ids: &[String]) -> Result<(), Error> {
     tx.execute("DELETE FROM waiting WHERE owner {in $1}", params![ids]).await?;
     tx.execute("DELETE FROM variable_index WHERE instance {in $1}", params![ids]).await?;
+    tx.execute("DELETE FROM standalone_task WHERE instance {in $1}", params![ids]).await?;
     tx.execute("DELETE FROM process_instance WHERE id {in $1}", params![ids]).await?;
     Ok(())
 }

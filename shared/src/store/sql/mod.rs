@@ -29,6 +29,7 @@ mod models;
 #[cfg(feature = "testing")]
 mod recompute;
 mod requests;
+mod standalone_tasks;
 mod start_events;
 mod statement;
 mod sync_migration;
