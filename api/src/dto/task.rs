@@ -1,6 +1,7 @@
 //! Tasks as JSON, and the query for them (spec-batch-rest §4.5).
 
 use serde_json::{Value, json};
+use shared::process::definition::FormRef;
 use shared::process::instance::{Instance, Task};
 use shared::runner::standalone::StandaloneTask;
 use shared::store::query::InstanceQuery;
@@ -27,9 +28,24 @@ pub fn standalone(standalone: StandaloneTask) -> (StoredInstance, Task) {
     (StoredInstance { instance, revision: 0, definition_key: String::new() }, task)
 }
 
-/// `form_key` is the model's.
+/// The form of a task, as its model declares it.
+#[derive(Clone, Debug, Default)]
+pub struct Form {
+    pub key: Option<String>,
+    pub reference: Option<FormRef>,
+}
+
+impl Form {
+    /// `camundaFormRef`: key, binding and version of the form that is meant; null for none.
+    #[must_use]
+    pub fn reference(&self) -> Value {
+        let version = |r: &FormRef| r.version.as_ref().and_then(|v| v.0.parse::<i64>().ok());
+        self.reference.as_ref().map_or(Value::Null, |r| json!({"key": r.key.0, "binding": r.binding, "version": version(r)}))
+    }
+}
+
 #[must_use]
-pub fn show(stored: &StoredInstance, t: &Task, form_key: Option<&str>) -> Value {
+pub fn show(stored: &StoredInstance, t: &Task, form: &Form) -> Value {
     json!({
         "id": t.id,
         "name": t.name,
@@ -51,9 +67,9 @@ pub fn show(stored: &StoredInstance, t: &Task, form_key: Option<&str>) -> Value 
         "caseInstanceId": null,
         "caseDefinitionId": null,
         "suspended": stored.instance.suspended,
-        "formKey": form_key,
-        "camundaFormRef": null,
-        "operatonFormRef": null,
+        "formKey": form.key,
+        "camundaFormRef": form.reference(),
+        "operatonFormRef": form.reference(),
         "tenantId": stored.instance.tenant_id,
         "taskState": if t.last_updated.is_some() { "Updated" } else { "Created" },
     })

@@ -98,7 +98,7 @@ pub(super) fn waiting_starts(model: &ProcessDefinition) -> Vec<(String, Subscrip
             Some(EventDefinition::Message { name: Some(name) }) if a.type_name == "messageStartEvent" => {
                 Some((a.id.clone(), SubscriptionKind::Message, name.0.clone()))
             }
-            Some(EventDefinition::Signal { name }) if a.type_name == "signalStartEvent" => {
+            Some(EventDefinition::Signal { name, .. }) if a.type_name == "signalStartEvent" => {
                 Some((a.id.clone(), SubscriptionKind::Signal, name.0.clone()))
             }
             _ => None,

@@ -140,11 +140,12 @@ async fn set_retries(ask: Ask, Path(id): Path<String>, body: Json) -> Answer {
     }
     let broken = InstanceQuery { with_incident: true, ..InstanceQuery::default() };
     let failed = scan::collect(&ask, &broken, |stored, found| {
-        let jobs = stored.instance.jobs.iter().filter(|j| j.retries == 0 && j.job_definition_id.as_deref() == Some(&id));
-        found.extend(jobs.map(|j| (stored.instance.id.clone(), j.id.clone())));
+        if stored.instance.jobs.iter().any(|j| j.retries == 0 && j.job_definition_id.as_deref() == Some(&id)) {
+            found.push(stored.instance.id.clone());
+        }
     });
-    for (instance, job_id) in failed.await? {
-        run(&ask, &instance, Command::SetJobRetries { job_id, retries, due }).await?;
+    for instance in failed.await? {
+        run(&ask, &instance, Command::SetJobDefinitionRetries { job_definition_id: id.clone(), retries, due }).await?;
     }
     done()
 }

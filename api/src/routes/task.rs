@@ -103,23 +103,23 @@ async fn answer_count(ask: &Ask, input: &Input<'_>) -> Answer {
     count(n)
 }
 
-/// The form key is the model's, not the document's.
+/// The form is the model's, not the document's.
 async fn show(ask: &Ask, stored: &StoredInstance, task: &Task) -> Result<Value, ApiError> {
-    Ok(dto::show(stored, task, form_key_of(ask, task).await?.as_deref()))
+    Ok(dto::show(stored, task, &form_of(ask, task).await?))
 }
 
-pub(super) async fn form_key_of(ask: &Ask, task: &Task) -> Result<Option<String>, ApiError> {
+pub(super) async fn form_of(ask: &Ask, task: &Task) -> Result<dto::Form, ApiError> {
     if task.definition_id.is_empty() {
-        return Ok(None);
+        return Ok(dto::Form::default());
     }
     let model = ask.store().model(&task.definition_id).await?;
-    Ok(model.and_then(|m| form_key(&m, &task.task_definition_key).map(str::to_owned)))
+    Ok(model.map(|m| form(&m, &task.task_definition_key)).unwrap_or_default())
 }
 
-fn form_key<'m>(model: &'m ProcessDefinition, activity: &str) -> Option<&'m str> {
-    match &model.get(activity)?.work {
-        Work::UserTask(task) => task.form_key.as_ref().map(|key| key.0.as_str()),
-        _ => None,
+fn form(model: &ProcessDefinition, activity: &str) -> dto::Form {
+    match model.get(activity).map(|a| &a.work) {
+        Some(Work::UserTask(task)) => dto::Form { key: task.form_key.as_ref().map(|key| key.0.clone()), reference: task.form_ref.clone() },
+        _ => dto::Form::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::process::instance::Task;
 use shared::runner::command::TaskChange;
 
-use super::task::{find, form_key_of};
+use super::task::{find, form_of};
 use super::task_command::{change, known};
 use crate::error::{Answer, ApiError, ok};
 use crate::extract::{Ask, Json};
@@ -83,5 +83,7 @@ fn changed(task: &Task, link: Link, how: impl Fn(&mut Vec<String>, String)) -> R
 pub(super) async fn form(ask: Ask, Path(id): Path<String>) -> Answer {
     let none = || ApiError::invalid(format!("Cannot get form for task {id}"));
     let (_, task) = find(&ask, &id).await?.ok_or_else(none)?;
-    ok(json!({"key": form_key_of(&ask, &task).await?, "camundaFormRef": null, "operatonFormRef": null, "contextPath": null}))
+    let form = form_of(&ask, &task).await?;
+    let reference = form.reference();
+    ok(json!({"key": form.key, "camundaFormRef": reference, "operatonFormRef": reference, "contextPath": null}))
 }

@@ -34,6 +34,11 @@ pub struct ProcessDefinition {
     pub history_time_to_live: Option<i32>,
     pub startable_in_tasklist: bool,
     pub job_priority: Option<Expression>,
+    /// The variable that takes the user who starts an instance: of the last start event that names one.
+    pub initiator: Option<String>,
+    /// Who may start it from a task list: kept, not enforced.
+    pub candidate_starter_users: Vec<Expression>,
+    pub candidate_starter_groups: Vec<Expression>,
     pub activities: Vec<Activity>,
     pub flows: Vec<SequenceFlow>,
     /// Children of the process scope, in the order of spec-migration §1.4.
@@ -141,8 +146,18 @@ pub struct UserTask {
     pub follow_up_date: Option<Expression>,
     pub priority: Option<Expression>,
     pub form_key: Option<Expression>,
+    pub form_ref: Option<FormRef>,
     pub description: Option<Expression>,
     pub listeners: Vec<TaskListener>,
+}
+
+/// `camunda:formRef`: a form deployed under this key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormRef {
+    pub key: Expression,
+    /// `latest`, `deployment` or `version`.
+    pub binding: Option<String>,
+    pub version: Option<Expression>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -232,16 +247,37 @@ pub enum MappingValue {
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventDefinition {
     None,
-    Message { name: Option<Expression> },
-    Signal { name: Expression },
+    Message {
+        name: Option<Expression>,
+    },
+    /// What is thrown carries variables along: `camunda:in`.
+    Signal {
+        name: Expression,
+        payload: Vec<CallMapping>,
+    },
     Timer(TimerDeclaration),
-    Conditional { condition: Expression, variable_name: Option<String>, variable_events: Vec<String> },
-    Error { code: Option<String>, code_variable: Option<String>, message_variable: Option<String> },
-    Escalation { code: Option<String>, code_variable: Option<String> },
-    Compensation { activity: Option<String> },
+    Conditional {
+        condition: Expression,
+        variable_name: Option<String>,
+        variable_events: Vec<String>,
+    },
+    Error {
+        code: Option<String>,
+        code_variable: Option<String>,
+        message_variable: Option<String>,
+    },
+    Escalation {
+        code: Option<String>,
+        code_variable: Option<String>,
+    },
+    Compensation {
+        activity: Option<String>,
+    },
     Cancel,
     Terminate,
-    Link { name: String },
+    Link {
+        name: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

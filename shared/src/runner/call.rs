@@ -42,7 +42,8 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn handed_over(&mut self, execution: &str, mappings: &[CallMapping]) -> Step<(Option<String>, Variables)> {
+    /// What `camunda:in` hands to a called instance, or along with a signal: business key and variables.
+    pub fn handed_over(&mut self, execution: &str, mappings: &[CallMapping]) -> Step<(Option<String>, Variables)> {
         let (mut business_key, mut variables) = (None, Variables::new());
         for mapping in mappings {
             match mapping {

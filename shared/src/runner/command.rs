@@ -111,6 +111,13 @@ pub enum Command {
         retries: i32,
         due: Option<Option<i64>>,
     },
+    /// Of all jobs of this definition that have none left. Their incidents stay until the jobs run or go
+    /// (spec-batch-rest §1.6).
+    SetJobDefinitionRetries {
+        job_definition_id: String,
+        retries: i32,
+        due: Option<Option<i64>>,
+    },
     SetJobDue {
         job_id: String,
         due: Option<i64>,

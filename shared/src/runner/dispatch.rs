@@ -40,6 +40,9 @@ impl Run<'_, '_> {
                 self.job_failed(&job_id, &message, &details, failed_activity)
             }
             Command::SetJobRetries { job_id, retries, due } => self.set_job_retries(&job_id, retries, due),
+            Command::SetJobDefinitionRetries { job_definition_id, retries, due } => {
+                self.set_job_definition_retries(&job_definition_id, retries, due)
+            }
             Command::SetJobDue { job_id, due, cascade } => self.set_job_due(&job_id, due, cascade),
             Command::RecalculateDue { job_id, creation_based } => self.recalculate(&job_id, creation_based),
             Command::SetJobPriority { job_id, priority } => self.change_job(&job_id, |j| j.priority = priority),

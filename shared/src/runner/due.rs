@@ -1,6 +1,7 @@
-//! Due dates: ISO 8601 dates, durations and cycles, computed from a given now. No clock of its own.
+//! Due dates: ISO 8601 dates, durations and cycles, cron expressions, computed from a given now. No clock of its own.
 
 use chrono::{DateTime, Duration, Months, NaiveDate, NaiveDateTime, Utc};
+use croner::parser::{CronParser, Seconds, Year};
 
 use super::Refusal;
 use super::run::Step;
@@ -127,6 +128,7 @@ pub(crate) fn first_due(kind: TimerKind, value: &TypedValue, now: i64) -> Step<i
         return date(&text);
     }
     match kind {
+        TimerKind::Cycle if is_cron(&text) => cron_next(&text, now)?.ok_or_else(|| invalid(&text)),
         TimerKind::Cycle => Cycle::parse(&text, now)?.next(now).ok_or_else(|| invalid(&text)),
         TimerKind::Duration if text.contains('/') => Cycle::parse(&text, now)?.next(now).ok_or_else(|| invalid(&text)),
         TimerKind::Date | TimerKind::Duration => date_or_duration(&TypedValue::string(text), now),
@@ -146,6 +148,9 @@ pub(crate) fn repeat_of(value: &TypedValue, now: i64) -> String {
 
 /// When a repeating timer that runs now is due again; none if it was the last time.
 pub(crate) fn next_due(repeat: &str, now: i64) -> Step<Option<i64>> {
+    if is_cron(repeat) {
+        return cron_next(repeat, now);
+    }
     Ok(Cycle::parse(repeat, now)?.next(now))
 }
 
@@ -158,6 +163,23 @@ pub(crate) fn shifted(repeat: &str, millis: i64) -> String {
         *start = moved.format("%Y-%m-%dT%H:%M:%S%.3f").to_string();
     }
     parts.join("/")
+}
+
+/// A cron expression as Quartz reads it, in UTC: seconds first, perhaps a year last, Sunday is 1.
+fn cron_next(text: &str, now: i64) -> Step<Option<i64>> {
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Optional).alternative_weekdays(true).build();
+    let invalid = |reason: &dyn std::fmt::Display| {
+        Refusal::engine(format!("ENGINE-09026 Exception while parsing cron expression '{text}': {reason}"))
+    };
+    let cron = parser.parse(text).map_err(|e| invalid(&e))?;
+    let Some(from) = DateTime::<Utc>::from_timestamp_millis(now) else { return Ok(None) };
+    // An error says that no such time is left: a year that is over, the 30th of February.
+    Ok(cron.find_next_occurrence(&from, false).ok().map(|at| at.timestamp_millis()))
+}
+
+/// Is it a cron expression, and no ISO 8601 cycle?
+fn is_cron(text: &str) -> bool {
+    text.trim().contains(char::is_whitespace)
 }
 
 struct Cycle {
@@ -241,5 +263,23 @@ mod tests {
         check(100 * DAY, Some(200 * DAY));
         check(201 * DAY, Some(300 * DAY));
         check(301 * DAY, None);
+    }
+
+    #[test]
+    fn cron_expressions_are_read_as_quartz_reads_them() {
+        let check = |text: &str, expect: Option<i64>| {
+            assert_eq!(first_due(TimerKind::Cycle, &TypedValue::string(text), 0).ok(), expect, "{text}");
+        };
+        // The beginning was a Thursday.
+        check("0 0/5 * * * ?", Some(300_000));
+        check("0 15 10 ? * *", Some(36_900_000));
+        check("0 0 0 ? * 1", Some(3 * DAY));
+        check("0 0 0 ? * FRI", Some(DAY));
+        check("0 0 0 L * ?", Some(30 * DAY));
+        check("0 0 12 3 1 ? 1971", Some(367 * DAY + DAY / 2));
+        check("0 0 0 1 1 ? 1969", None);
+        check("0 0 * * *", None);
+        check("every day at noon", None);
+        assert_eq!(next_due("0 0/5 * * * ?", 300_000).unwrap(), Some(600_000));
     }
 }

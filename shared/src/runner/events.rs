@@ -23,7 +23,7 @@ impl Run<'_, '_> {
             }
             let (kind, name) = match &self.activity(event).event {
                 Some(EventDefinition::Message { name }) => (SubscriptionKind::Message, name.as_ref()),
-                Some(EventDefinition::Signal { name }) => (SubscriptionKind::Signal, Some(name)),
+                Some(EventDefinition::Signal { name, .. }) => (SubscriptionKind::Signal, Some(name)),
                 Some(EventDefinition::Conditional { .. }) => (SubscriptionKind::Conditional, None),
                 _ => continue,
             };

@@ -171,11 +171,18 @@ impl Run<'_, '_> {
         if record.retries == 0 { self.job_incident(&record) } else { Ok(()) }
     }
 
-    pub fn set_job_retries(&mut self, id: &str, retries: i32, due: Option<Option<i64>>) -> Step {
-        if retries < 0 {
-            let text = format!("ENGINE-13054 The number of job retries must be a non-negative Integer, but '{retries}' has been provided.");
-            return Err(Refusal::new("BadUserRequestException", text));
+    pub fn set_job_definition_retries(&mut self, definition: &str, retries: i32, due: Option<Option<i64>>) -> Step {
+        check_retries(retries)?;
+        let of_definition = |job: &&mut InstanceJob| job.retries == 0 && job.job_definition_id.as_deref() == Some(definition);
+        for job in self.i.jobs.iter_mut().filter(of_definition) {
+            job.retries = retries;
+            job.due = due.unwrap_or(job.due);
         }
+        Ok(())
+    }
+
+    pub fn set_job_retries(&mut self, id: &str, retries: i32, due: Option<Option<i64>>) -> Step {
+        check_retries(retries)?;
         let job = self.job_mut(id)?;
         let before = std::mem::replace(&mut job.retries, retries);
         if let Some(due) = due {
@@ -244,6 +251,14 @@ impl Run<'_, '_> {
         let activity = e.scope.as_ref().and_then(|p| self.model.get(&p.activity_id));
         activity.is_some_and(|a| a.kind == ActivityKind::ParallelMultiInstance)
     }
+}
+
+fn check_retries(retries: i32) -> Step {
+    if retries >= 0 {
+        return Ok(());
+    }
+    let text = format!("ENGINE-13054 The number of job retries must be a non-negative Integer, but '{retries}' has been provided.");
+    Err(Refusal::new("BadUserRequestException", text))
 }
 
 /// `R3/PT10M`, or a comma-separated list of durations: (attempts, intervals).

@@ -106,7 +106,7 @@ impl Run<'_, '_> {
     fn declared_subscription(&mut self, on: &str, event: ActivityIx) -> Step<(Option<SubscriptionKind>, Option<String>)> {
         let (kind, name) = match &self.activity(event).event {
             Some(EventDefinition::Message { name }) => (SubscriptionKind::Message, name.as_ref()),
-            Some(EventDefinition::Signal { name }) => (SubscriptionKind::Signal, Some(name)),
+            Some(EventDefinition::Signal { name, .. }) => (SubscriptionKind::Signal, Some(name)),
             Some(EventDefinition::Conditional { .. }) => (SubscriptionKind::Conditional, None),
             _ => return Ok((None, None)),
         };

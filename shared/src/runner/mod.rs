@@ -138,6 +138,8 @@ pub enum Request {
     /// A signal was thrown: deliver to all that wait for it, instances and start events.
     Signal {
         name: String,
+        /// Of instances that it starts.
+        business_key: Option<String>,
         variables: Vec<(String, TypedValue)>,
     },
     /// An incident goes up to the super instance; or its end does.

@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Refusal;
 use super::command::{Command, Variables};
 use super::tasks::apply;
-use super::Refusal;
 use crate::process::Ids;
 use crate::process::instance::{Task, Variable};
 

@@ -5,11 +5,16 @@ use super::command::{Modification, StartInstruction, Variables};
 use super::run::{Entry, Op, Run, Step};
 use crate::process::definition::ScopeRef;
 use crate::process::instance::{DOCUMENT_VERSION, Execution};
+use crate::process::value::TypedValue;
 
 impl Run<'_, '_> {
     pub fn start(&mut self, variables: Variables, instructions: Vec<StartInstruction>, start_event: Option<&str>) -> Step {
         let root = self.make_root();
         self.subscribe_scope(&root, ScopeRef::Process)?;
+        if let Some(name) = &self.model.initiator {
+            let user = self.i.start_user.clone().map_or_else(TypedValue::null, TypedValue::string);
+            self.set_local(&root, None, name, user);
+        }
         for (name, value) in variables {
             self.set_local(&root, None, &name, value);
         }

@@ -132,11 +132,12 @@ impl Run<'_, '_> {
     }
 
     pub fn throw_signal(&mut self, execution: &str, activity: ActivityIx) -> Step {
-        let Some(EventDefinition::Signal { name }) = &self.activity(activity).event else {
+        let Some(EventDefinition::Signal { name, payload }) = &self.activity(activity).event else {
             return Err(Refusal::engine(format!("The event '{}' throws no signal", self.activity(activity).id)));
         };
         let name = self.text(execution, name)?.unwrap_or_default();
-        self.requests.push(Request::Signal { name, variables: vec![] });
+        let (business_key, variables) = self.handed_over(execution, payload)?;
+        self.requests.push(Request::Signal { name, business_key, variables });
         self.push_leave(execution);
         Ok(())
     }

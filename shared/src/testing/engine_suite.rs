@@ -11,6 +11,7 @@ pub mod migrations;
 pub mod modifications;
 pub mod queries;
 pub mod sessions;
+pub mod tasks;
 pub mod tenants;
 
 use crate::process::parse::parse;
@@ -188,6 +189,7 @@ macro_rules! engine_suite {
             modifications::{all_or_none_are_modified, another_tenant_s_instance_is_not_there_to_modify},
             sessions::{commands_of_many_sessions_are_all_kept, external_tasks_go_to_one_worker_each, a_migration_and_commands_at_once,
                 no_instance_is_left_without_its_definition},
+            tasks::{subtasks_end_with_their_task, a_task_of_its_own_lives_and_ends, who_may_make_a_task},
             tenants::{tenants_do_not_see_each_other, who_may_only_read_changes_nothing});
     };
     (@cases $new:expr, $($module:ident::{$($case:ident),* $(,)?}),* $(,)?) => {

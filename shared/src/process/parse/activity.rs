@@ -4,7 +4,7 @@ use roxmltree::Node;
 
 use super::{Builder, event, xml};
 use crate::process::definition::{
-    ActivityIx, ActivityKind, CallActivity, CallMapping, ExternalTaskDeclaration, MULTI_INSTANCE_BODY, MultiInstance, ScopeRef,
+    ActivityIx, ActivityKind, CallActivity, CallMapping, ExternalTaskDeclaration, FormRef, MULTI_INSTANCE_BODY, MultiInstance, ScopeRef,
     TaskListener, UserTask, Work,
 };
 use crate::process::expression::Expression;
@@ -150,8 +150,8 @@ impl Builder<'_> {
         }
     }
 
-    /// `camunda:in` or `camunda:out`. A `source` is kept as its name, a constant `sourceExpression` as a literal.
-    fn call_mappings(&mut self, node: Node<'_, '_>, direction: &str) -> Vec<CallMapping> {
+    /// `camunda:in` or `camunda:out`, of a call activity or of a thrown signal. A `source` is kept as its name, a constant `sourceExpression` as a literal.
+    pub(super) fn call_mappings(&mut self, node: Node<'_, '_>, direction: &str) -> Vec<CallMapping> {
         let mut mappings = Vec::new();
         for mapping in xml::extensions(node, direction) {
             let local = xml::boolean(mapping.attribute("local"), false);
@@ -192,6 +192,11 @@ impl Builder<'_> {
             follow_up_date: attribute("followUpDate"),
             priority: attribute("priority"),
             form_key: attribute("formKey"),
+            form_ref: attribute("formRef").map(|key| FormRef {
+                key,
+                binding: xml::ext_text(node, "formRefBinding"),
+                version: attribute("formRefVersion"),
+            }),
             description: xml::child(node, "documentation").map(xml::text).filter(|t| !t.is_empty()).map(Expression),
             listeners: self.task_listeners(node),
         };

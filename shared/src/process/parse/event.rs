@@ -67,6 +67,9 @@ impl Builder<'_> {
     }
 
     fn process_start(&mut self, node: Node<'_, '_>, ix: ActivityIx) {
+        if let Some(variable) = xml::ext_text(node, "initiator") {
+            self.definition.initiator = Some(variable);
+        }
         let Some(definition) = definition(node) else { return };
         let type_name = match xml::tag(definition) {
             "timerEventDefinition" => "startTimerEvent",
@@ -348,7 +351,8 @@ impl Builder<'_> {
             self.report.error(format!("Could not find signal with id '{reference}'"), node);
             return None;
         };
-        Some(EventDefinition::Signal { name: Expression::new(name.as_str()) })
+        let name = Expression::new(name.as_str());
+        Some(EventDefinition::Signal { name, payload: self.call_mappings(node, "in") })
     }
 
     fn conditional(&mut self, node: Node<'_, '_>) -> Option<EventDefinition> {

@@ -103,6 +103,9 @@ impl<'r> Builder<'r> {
         self.definition.history_time_to_live = self.time_to_live(node);
         self.definition.startable_in_tasklist = xml::boolean(xml::ext(node, "isStartableInTasklist"), true);
         self.definition.job_priority = xml::ext_text(node, "jobPriority").map(Expression);
+        let starters = |name| xml::ext(node, name).map(activity::split_list).unwrap_or_default();
+        self.definition.candidate_starter_users = starters("candidateStarterUsers");
+        self.definition.candidate_starter_groups = starters("candidateStarterGroups");
         self.task_priority = xml::ext_text(node, "taskPriority").map(Expression);
         self.definition.listeners = self.execution_listeners(node);
         self.scope(node, ScopeRef::Process);

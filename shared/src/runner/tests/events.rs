@@ -103,6 +103,34 @@ fn a_terminate_end_event_ends_all_of_its_scope() {
 }
 
 #[test]
+fn a_thrown_signal_carries_what_its_mappings_say() {
+    let xml = "<startEvent id='s'/><intermediateThrowEvent id='t'><signalEventDefinition signalRef='S'><extensionElements>\
+               <camunda:in source='a' target='b'/><camunda:in sourceExpression='${a}' target='c'/><camunda:in businessKey='${a}'/>\
+               </extensionElements></signalEventDefinition></intermediateThrowEvent><userTask id='u'/>"
+        .to_owned()
+        + &flows("s->t t->u");
+    let mut bench = Bench::new(&xml);
+    bench.start(&[("a", TypedValue::string("A")), ("other", TypedValue::string("B"))]).expect("it starts");
+    let [crate::runner::Request::Signal { name, business_key, variables }] = bench.requests.as_slice() else {
+        panic!("{:?}", bench.requests)
+    };
+    assert_eq!((name.as_str(), business_key.as_deref()), ("s", Some("A")));
+    let value = TypedValue::string("A");
+    assert_eq!(*variables, [("b".to_owned(), value.clone()), ("c".to_owned(), value)]);
+}
+
+#[test]
+fn the_initiator_is_a_variable() {
+    let xml = "<startEvent id='s' camunda:initiator='who'/><userTask id='u' camunda:assignee='${who}'/>".to_owned() + &flows("s->u");
+    let mut bench = Bench::new(&xml);
+    bench.instance.start_user = Some("mary".into());
+    bench.start(&[]).expect("it starts");
+    assert_eq!(bench.instance.tasks[0].assignee.as_deref(), Some("mary"));
+    let nobody = Bench::started(&xml);
+    assert_eq!((nobody.instance.variables[0].name.as_str(), &nobody.instance.variables[0].value), ("who", &TypedValue::null()));
+}
+
+#[test]
 fn a_signal_is_asked_for_and_a_receive_task_waits() {
     let xml = "<startEvent id='s'/><intermediateThrowEvent id='t'><signalEventDefinition signalRef='S'/></intermediateThrowEvent><receiveTask id='r' messageRef='N'/>"
         .to_owned()

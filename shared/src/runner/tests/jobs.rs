@@ -36,6 +36,47 @@ fn a_failed_job_loses_a_retry_and_at_none_is_an_incident() {
 }
 
 #[test]
+fn retries_by_job_definition_leave_the_incident_until_the_job_runs() {
+    let xml = "<startEvent id='s'/><userTask id='x' camunda:asyncBefore='true'/>".to_owned() + &flows("s->x");
+    let mut bench = Bench::started(&xml);
+    let job_id = bench.instance.jobs[0].id.clone();
+    let fail = |bench: &mut Bench| {
+        let (message, details) = ("no".to_owned(), "no".to_owned());
+        bench.run(Command::JobFailed { job_id: job_id.clone(), message, details, failed_activity: None }).expect("noted");
+    };
+    let set = |of: &str| Command::SetJobDefinitionRetries { job_definition_id: of.to_owned(), retries: 1, due: Some(Some(7)) };
+    (0..3).for_each(|_| fail(&mut bench));
+    let incidents = bench.instance.incidents.clone();
+    assert_eq!(incidents.len(), 1);
+    bench.run(set("another")).expect("nothing to do");
+    assert_eq!(bench.instance.jobs[0].retries, 0);
+    bench.run(set("jd-x-async-before")).expect("set");
+    assert_eq!((bench.instance.jobs[0].retries, bench.instance.jobs[0].due), (1, Some(7)));
+    assert_eq!(bench.instance.incidents, incidents);
+    fail(&mut bench);
+    assert_eq!(bench.instance.incidents, incidents, "no second one");
+    bench.run(set("jd-x-async-before")).expect("set");
+    bench.job("x").expect("it runs");
+    assert!(bench.instance.incidents.is_empty());
+    assert!(bench.closed.iter().any(|c| matches!(c, Closed::Incident { state: IncidentEnd::Resolved, .. })));
+}
+
+#[test]
+fn a_cron_cycle_fires_again_at_its_next_time() {
+    let xml = "<startEvent id='s'/><userTask id='a'/><boundaryEvent id='b' attachedToRef='a' cancelActivity='false'><timerEventDefinition>\
+               <timeCycle>0 0 8 ? * MON-FRI</timeCycle></timerEventDefinition></boundaryEvent><userTask id='x'/>"
+        .to_owned()
+        + &flows("s->a b->x");
+    let mut bench = Bench::started(&xml);
+    // Now is Tuesday, 14 November 2023, 22:13:20 UTC.
+    let wednesday = 1_700_035_200_000;
+    assert_eq!(bench.instance.jobs[0].due, Some(wednesday));
+    assert_eq!(bench.instance.jobs[0].repeat.as_deref(), Some("0 0 8 ? * MON-FRI"));
+    bench.job("b").expect("it fires");
+    assert_eq!(bench.instance.jobs.iter().map(|j| j.due).collect::<Vec<_>>(), [Some(wednesday)], "the next one, seen from now");
+}
+
+#[test]
 fn a_retry_cycle_spreads_the_attempts() {
     let xml = "<startEvent id='s'/><serviceTask id='x' camunda:asyncBefore='true' camunda:class='c'><extensionElements>\
                <camunda:failedJobRetryTimeCycle>R5/PT10M</camunda:failedJobRetryTimeCycle></extensionElements></serviceTask>"

@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::derived_rows::{self, Derived};
+use super::standalone_tasks::{Ended, end_below};
 use super::statement::Sql;
 use super::{Column, Columns, Dialect, Row, Tx, corrupt, params};
-use super::standalone_tasks::{Ended, end_below};
 use super::{history_rows, job_log_rows};
 use crate::process::derived;
 use crate::process::history::Closed;
@@ -117,9 +117,7 @@ pub(crate) async fn write_instances(tx: &mut Tx, changes: &[Change<'_>]) -> Resu
 
 fn ended_task(closed: &Closed) -> Option<Ended> {
     match closed {
-        Closed::Task { record, ended, delete_reason } => {
-            Some(Ended { id: record.id.clone(), reason: delete_reason.clone(), at: *ended })
-        }
+        Closed::Task { record, ended, delete_reason } => Some(Ended { id: record.id.clone(), reason: delete_reason.clone(), at: *ended }),
         _ => None,
     }
 }

@@ -38,7 +38,9 @@ impl WorkingSet<'_> {
                 let called = Called { key: called, binding, version, version_tag, tenant: tenant_id };
                 return self.start_called(tx, from, instance_id, called, business_key, variables).await;
             }
-            Request::Signal { name, variables } => return self.signal(tx, from, &name, &variables).await,
+            Request::Signal { name, business_key, variables } => {
+                return self.signal(tx, from, &name, business_key, &variables).await;
+            }
             Request::CalledEnded { super_instance, called_instance, variables } => {
                 (super_instance, Command::CalledEnded { called_instance, variables })
             }
@@ -86,7 +88,14 @@ impl WorkingSet<'_> {
 
     /// To all that wait for it: instances in the order of their ids, then start events. A thrower with a tenant reaches its
     /// tenant and what has none.
-    async fn signal(&mut self, tx: &mut Tx, from: &str, name: &str, variables: &Variables) -> Result<(), Error> {
+    async fn signal(
+        &mut self,
+        tx: &mut Tx,
+        from: &str,
+        name: &str,
+        business_key: Option<String>,
+        variables: &Variables,
+    ) -> Result<(), Error> {
         let tenant = self.members.get(from).and_then(|m| m.instance.tenant_id.clone());
         let mut receivers = stored_receivers(tx, name, tenant.as_deref()).await?;
         // What this transaction has changed is not in the table yet.
@@ -112,17 +121,25 @@ impl WorkingSet<'_> {
             }
         }
         for (owner, subscription) in starts {
-            self.start_by_event(tx, &owner, &subscription, variables.clone()).await?;
+            self.start_by_event(tx, &owner, &subscription, business_key.clone(), variables.clone()).await?;
         }
         Ok(())
     }
 
     /// `owner` is a definition, if it is still there.
-    async fn start_by_event(&mut self, tx: &mut Tx, owner: &str, subscription: &str, variables: Variables) -> Result<(), Error> {
+    async fn start_by_event(
+        &mut self,
+        tx: &mut Tx,
+        owner: &str,
+        subscription: &str,
+        business_key: Option<String>,
+        variables: Variables,
+    ) -> Result<(), Error> {
         let Some(model) = self.around.models.get(tx, owner).await? else { return Ok(()) };
         let Some(activity) = start_events::activity_of(&model, subscription) else { return Ok(()) };
         let definition = startable(tx, self, owner).await?;
-        let instance = self.blank(&definition, crate::id::new_base());
+        let mut instance = self.blank(&definition, crate::id::new_base());
+        instance.business_key = business_key;
         let id = instance.id.clone();
         self.add_new(definition, instance);
         self.run(tx, &id, start_at(Some(activity), variables)).await?;

@@ -23,7 +23,7 @@ fn start_events(model: &ProcessDefinition) -> impl Iterator<Item = &Activity> {
 fn subscriptions(model: &ProcessDefinition) -> Vec<Waiting> {
     let waits = |activity: &Activity| match &activity.event {
         Some(EventDefinition::Message { name }) => Some((WaitingKind::Message, name.clone()?.0)),
-        Some(EventDefinition::Signal { name }) => Some((WaitingKind::Signal, name.0.clone())),
+        Some(EventDefinition::Signal { name, .. }) => Some((WaitingKind::Signal, name.0.clone())),
         _ => None,
     };
     let all = start_events(model).filter_map(|activity| Some((activity, waits(activity)?)));
