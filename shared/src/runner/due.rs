@@ -167,7 +167,13 @@ pub(crate) fn shifted(repeat: &str, millis: i64) -> String {
 
 /// A cron expression as Quartz reads it, in UTC: seconds first, perhaps a year last, Sunday is 1.
 fn cron_next(text: &str, now: i64) -> Step<Option<i64>> {
-    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Optional).alternative_weekdays(true).build();
+    let parser = CronParser::builder()
+        .seconds(Seconds::Required)
+        .year(Year::Optional)
+        .alternative_weekdays(true)
+        // Steps from a single number, `0/5`, are Quartz's own.
+        .sloppy_ranges(true)
+        .build();
     let invalid = |reason: &dyn std::fmt::Display| {
         Refusal::engine(format!("ENGINE-09026 Exception while parsing cron expression '{text}': {reason}"))
     };
