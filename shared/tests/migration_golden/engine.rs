@@ -189,7 +189,7 @@ impl Engine {
             Request::DeleteCalled { instance_id, reason } => {
                 vec![(instance_id, Command::Delete { reason, skip_custom_listeners: false, skip_io_mappings: false })]
             }
-            Request::Signal { name, variables } => self.signal(&name, &variables),
+            Request::Signal { name, variables, .. } => self.signal(&name, &variables),
             Request::IncidentUp { super_instance, called_instance, incident_id, root_incident_id, incident_type } => {
                 vec![(super_instance, Command::IncidentUp { called_instance, incident_id, root_incident_id, incident_type })]
             }

@@ -143,13 +143,13 @@ fn inherit(new: &mut StandaloneTask, above: &str, parent: Parent) -> Result<(), 
 
 /// False: the id is taken.
 async fn insert(tx: &mut Tx, new: &StandaloneTask) -> Result<bool, Error> {
-    let one = |value: &Option<String>| Column::optional_texts([value.clone()].into_iter());
+    let one = |value: &Option<String>| Column::optional_texts([value.clone()]);
     let columns = Columns(vec![
-        ("id", Column::texts([new.task.id.as_str()].into_iter())),
+        ("id", Column::texts([new.task.id.as_str()])),
         ("parent", one(&new.task.parent_task)),
         ("instance", one(&new.instance)),
         ("tenant_id", one(&new.tenant_id)),
-        ("state", Column::texts([document(new)?.as_str()].into_iter())),
+        ("state", Column::texts([document(new)?.as_str()])),
     ]);
     Ok(tx.insert("standalone_task", columns, "ON CONFLICT (id) DO NOTHING").await? > 0)
 }
