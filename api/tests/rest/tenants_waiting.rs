@@ -264,6 +264,8 @@ fn of_tasks(own: &Waiting) -> Vec<(String, Value)> {
         (format!("POST /task/{task}/unclaim"), Value::Null),
         (format!("POST /task/{task}/resolve"), json!({})),
         (format!("PUT /task/{task}"), json!({"name": "mine"})),
+        ("POST /task/create".to_owned(), json!({"id": "mine", "parentTaskId": task})),
+        (format!("DELETE /task/{task}"), Value::Null),
     ]
 }
 
