@@ -47,6 +47,7 @@ conformance! {
     seeding:
         an_idle_fleet_gets_one_chunk,
         a_busy_fleet_gets_as_much_as_it_finishes,
+        a_small_batch_waits_for_a_window_and_not_for_a_giant,
         runs_are_cut_from_whole_jobs,
         the_seed_job_is_there_while_there_are_chunks_and_then_the_monitor_job,
         runs_take_priority_and_suspension_from_their_job_definition,

@@ -49,6 +49,24 @@ pub async fn a_busy_fleet_gets_as_much_as_it_finishes(bench: &dyn Bench) {
     assert_eq!(bench.store().workers().await.unwrap().len(), 1);
 }
 
+/// The bound on a small batch's wait (design §7.2): before it lie at most twice what the fleet finished in the last three seconds,
+/// and one chunk, however long the batch beside it is; and from then on the two share.
+pub async fn a_small_batch_waits_for_a_window_and_not_for_a_giant(bench: &dyn Bench) {
+    let giant = submit(bench, new_batch(100, 1), &herd(bench, 3_000).await).await.id;
+    let store = bench.store();
+    store.heartbeat(&worker(300)).await.unwrap();
+    while store.seed(&giant, SeedRoom::Window).await.unwrap().unwrap().room_left {}
+    let before = store.look(std::slice::from_ref(&giant)).await.unwrap().remove(0);
+    assert!((600..=700).contains(&before.outstanding) && before.chunks_left, "{before:?}");
+    let small = submit(bench, new_batch(100, 1), &herd(bench, 10).await).await.id;
+    assert_eq!(store.seed(&small, SeedRoom::Window).await.unwrap().unwrap().runs, [2], "at once, all of it");
+    assert_eq!(store.seed(&giant, SeedRoom::Window).await.unwrap().unwrap().runs, [0_u32; 0], "nothing more comes before it");
+    let shared = store.look(&[giant, small]).await.unwrap();
+    let mut windows: Vec<_> = shared.iter().map(|facts| (facts.window, facts.outstanding)).collect();
+    windows.sort_unstable();
+    assert_eq!(windows, [(300, 10), (300, before.outstanding)]);
+}
+
 pub async fn runs_are_cut_from_whole_jobs(bench: &dyn Bench) {
     let ids = herd(bench, 45).await;
     let batch = submit(bench, new_batch(2, 10), &ids).await.id;
