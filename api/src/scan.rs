@@ -39,6 +39,20 @@ pub async fn each(
     Ok(())
 }
 
+/// How many `tally` finds in the documents that match, all together.
+///
+/// # Errors
+/// The store's.
+pub async fn count(ask: &Ask, query: &InstanceQuery, tally: impl Fn(&StoredInstance) -> usize) -> Result<u64, ApiError> {
+    let mut n = 0;
+    each(ask, query, |stored| {
+        n += tally(stored) as u64;
+        Ok(())
+    })
+    .await?;
+    Ok(n)
+}
+
 /// All that `pick` finds in the documents that match.
 ///
 /// # Errors

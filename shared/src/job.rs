@@ -40,6 +40,13 @@ pub struct Failure {
     pub details: String,
 }
 
+/// What a job says whose worker died over it too often (design §7.3).
+#[must_use]
+pub fn worker_died() -> Failure {
+    let message = format!("the worker died {MAX_ATTEMPTS} times");
+    Failure { reason: "worker-died".to_owned(), details: message.clone(), message }
+}
+
 /// A claimed run or job row, or the front part of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {

@@ -6,21 +6,24 @@
 
 #[path = "plan_support/model.rs"]
 mod model;
+#[path = "plan_support/moving.rs"]
+mod moving;
 
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
 use model::{Edit, Element, Shape};
+use moving::{command, migrated};
 use proptest::prelude::*;
-use shared::id::{InstanceIds, new_base};
-use shared::migration::{MigrationCx, MigrationPlan, NotMigrated, Skip, generate, migrate, validate_plan};
+use shared::id::new_base;
+use shared::migration::{MigrationPlan, generate, validate_plan};
 use shared::process::definition::{Activity, ProcessDefinition};
 use shared::process::instance::{Execution, Instance, JobHandler, SubscriptionKind, Variable};
 use shared::process::parse::parse;
 use shared::process::tree::{ActivityNode, activity_tree, check};
 use shared::process::value::TypedValue;
+use shared::runner::Command;
 use shared::runner::command::VariableScope;
-use shared::runner::{Command, Cx, NoJobDefinitions, run};
 
 /// Commands after a migration, at most.
 const STEPS: usize = 8;
@@ -45,15 +48,6 @@ fn definition(elements: &[Element], id: &str) -> ProcessDefinition {
         job.id = format!("{id}-{}-{}", job.activity_id, job.configuration);
     }
     definition
-}
-
-fn command(instance: Instance, definition: &ProcessDefinition, command: Command) -> Instance {
-    let mut ids = InstanceIds::new(&instance.id, instance.ids);
-    let mut cx = Cx { definition, now: 1, ids: &mut ids, job_definitions: &NoJobDefinitions, default_retries: 1 };
-    let what = format!("{command:?}");
-    let mut after = run(instance, command, &mut cx).unwrap_or_else(|refusal| panic!("{what}: {refusal}")).instance;
-    after.ids = ids.given();
-    after
 }
 
 fn started(definition: &ProcessDefinition) -> Instance {
@@ -120,20 +114,6 @@ fn with_variables(mut instance: Instance, definition: &ProcessDefinition) -> Ins
         instance = command(instance, definition, Command::SetVariables { scope, variables, local: true });
     }
     instance
-}
-
-fn migrated(
-    instance: Instance,
-    source: &ProcessDefinition,
-    target: &ProcessDefinition,
-    plan: &MigrationPlan,
-) -> Result<Instance, NotMigrated> {
-    let mut ids = InstanceIds::new(&instance.id, instance.ids);
-    let skip = Skip::default();
-    let mut cx = MigrationCx { source, target, plan, skip, now: 2, ids: &mut ids, job_definitions: &NoJobDefinitions, default_retries: 1 };
-    let mut after = migrate(instance, &mut cx)?.instance;
-    after.ids = ids.given();
-    Ok(after)
 }
 
 fn sources(plan: &MigrationPlan) -> BTreeSet<&str> {

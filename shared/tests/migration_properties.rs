@@ -3,16 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "plan_support/moving.rs"]
+mod moving;
+
+use moving::{command, migrated};
 use proptest::prelude::*;
-use shared::id::{InstanceIds, new_base};
-use shared::migration::{MigrationCx, MigrationInstruction, MigrationPlan, NotMigrated, Skip, migrate, validate_plan};
+use shared::id::new_base;
+use shared::migration::{MigrationInstruction, MigrationPlan, validate_plan};
 use shared::process::definition::ProcessDefinition;
 use shared::process::instance::Instance;
 use shared::process::parse;
 use shared::process::tree::{ActivityNode, activity_tree, check};
 use shared::process::value::TypedValue;
 use shared::runner::command::{StartKind, VariableScope};
-use shared::runner::{Command, Cx, NoJobDefinitions, StartInstruction, run};
+use shared::runner::{Command, StartInstruction};
 
 const TASKS: usize = 5;
 const SCOPES: usize = 4;
@@ -64,14 +68,6 @@ fn model(name: &str, scope_prefix: &str, nesting: &Nesting) -> ProcessDefinition
     definition
 }
 
-fn command(instance: Instance, definition: &ProcessDefinition, command: Command) -> Instance {
-    let mut ids = InstanceIds::new(&instance.id, instance.ids);
-    let mut cx = Cx { definition, now: 1, ids: &mut ids, job_definitions: &NoJobDefinitions, default_retries: 3 };
-    let mut after = run(instance, command, &mut cx).unwrap().instance;
-    after.ids = ids.given();
-    after
-}
-
 /// An instance that waits in every task, with a process variable, and a variable of its own on each task and token.
 fn started(definition: &ProcessDefinition) -> Instance {
     let instruction = |ix| StartInstruction {
@@ -110,20 +106,6 @@ fn plan(source: &ProcessDefinition, target: &ProcessDefinition, scopes: &[(Strin
         instructions: leaves.chain(scopes).collect(),
         variables: None,
     }
-}
-
-fn migrated(
-    instance: Instance,
-    source: &ProcessDefinition,
-    target: &ProcessDefinition,
-    plan: &MigrationPlan,
-) -> Result<Instance, NotMigrated> {
-    let mut ids = InstanceIds::new(&instance.id, instance.ids);
-    let skip = Skip::default();
-    let mut cx = MigrationCx { source, target, plan, skip, now: 2, ids: &mut ids, job_definitions: &NoJobDefinitions, default_retries: 3 };
-    let mut after = migrate(instance, &mut cx)?.instance;
-    after.ids = ids.given();
-    Ok(after)
 }
 
 /// The tree of activity instances without ids.

@@ -83,12 +83,7 @@ async fn answer_list(ask: &Ask, input: &Input<'_>) -> Answer {
 
 async fn answer_count(ask: &Ask, input: &Input<'_>) -> Answer {
     let (narrowed, tests) = query(input)?;
-    let mut n = 0;
-    scan::each(ask, &narrowed, |stored| {
-        n += stored.instance.executions.iter().filter(|e| tests.all_hold(stored, e)).count() as u64;
-        Ok(())
-    })
-    .await?;
+    let n = scan::count(ask, &narrowed, |stored| stored.instance.executions.iter().filter(|e| tests.all_hold(stored, e)).count()).await?;
     count(n)
 }
 

@@ -78,12 +78,8 @@ pub(super) async fn show(ask: &Ask, stored: &StoredInstance, task: &ExternalTask
 
 async fn answer_count(ask: &Ask, input: &Input<'_>) -> Answer {
     let (narrowed, tests) = dto::query(input, ask.state.clock.now())?;
-    let mut n = 0;
-    scan::each(ask, &narrowed, |stored| {
-        n += stored.instance.external_tasks.iter().filter(|e| tests.all_hold(stored, e)).count() as u64;
-        Ok(())
-    })
-    .await?;
+    let n =
+        scan::count(ask, &narrowed, |stored| stored.instance.external_tasks.iter().filter(|e| tests.all_hold(stored, e)).count()).await?;
     count(n)
 }
 

@@ -7,8 +7,8 @@ use axum::extract::{Path, Request};
 use axum::routing::post;
 use shared::batch::BatchConfiguration;
 use shared::process::definition::ProcessDefinition;
-use shared::runner::Command;
 use shared::runner::command::Modification;
+use shared::runner::{Command, Refusal};
 
 use super::instance_batches::skip;
 use super::instance_many::selected;
@@ -34,8 +34,7 @@ fn command(body: &Json, instructions: Vec<Modification>) -> Result<Command, ApiE
 }
 
 fn missing(id: &str) -> ApiError {
-    let message = format!("ENGINE-13036 Process instance '{id}' cannot be modified. The process instance does not exist");
-    ApiError::engine("ProcessEngineException", message)
+    ApiError::engine("ProcessEngineException", Refusal::nothing_to_modify(id).message)
 }
 
 pub(super) async fn of_instance(ask: Ask, Path(id): Path<String>, body: Json) -> Answer {

@@ -91,12 +91,7 @@ async fn answer_list(ask: &Ask, input: &Input<'_>) -> Answer {
 
 async fn answer_count(ask: &Ask, input: &Input<'_>) -> Answer {
     let (narrowed, tests) = dto::query(input)?;
-    let mut n = 0;
-    scan::each(ask, &narrowed, |stored| {
-        n += stored.instance.tasks.iter().filter(|t| tests.all_hold(stored, t)).count() as u64;
-        Ok(())
-    })
-    .await?;
+    let mut n = scan::count(ask, &narrowed, |stored| stored.instance.tasks.iter().filter(|t| tests.all_hold(stored, t)).count()).await?;
     if dto::may_be_standalone(input)? {
         n += standalone(ask, |stored, t| tests.all_hold(stored, t).then_some(())).await?.len() as u64;
     }

@@ -184,4 +184,18 @@ impl Refusal {
     pub fn engine(message: impl Into<String>) -> Self {
         Self::new("ProcessEngineException", message)
     }
+
+    /// ENGINE-13036: a modification of an instance that is not there, or may not be seen.
+    #[must_use]
+    pub fn nothing_to_modify(id: &str) -> Self {
+        Self::engine(format!("ENGINE-13036 Process instance '{id}' cannot be modified. The process instance does not exist"))
+    }
+
+    /// ENGINE-13037: a modification of an instance of another definition than the one named.
+    #[must_use]
+    pub fn modified_as_another(id: &str, found: &str, wanted: &str) -> Self {
+        Self::engine(format!(
+            "ENGINE-13037 The process instance '{id}' cannot be modified. Its process definition '{found}' does not match given process definition '{wanted}'"
+        ))
+    }
 }

@@ -45,9 +45,7 @@ pub(super) fn decide(cx: &ItemContext<'_>, item: Item) -> ItemOutcome {
 /// What an item that is not there comes to: a failure, or (None) a success.
 fn missing(configuration: &BatchConfiguration, id: &str) -> Option<Failure> {
     let refusal = match configuration {
-        BatchConfiguration::Modification { .. } => {
-            Refusal::engine(format!("ENGINE-13036 Process instance '{id}' cannot be modified. The process instance does not exist"))
-        }
+        BatchConfiguration::Modification { .. } => Refusal::nothing_to_modify(id),
         BatchConfiguration::SetExternalTaskRetries { retries } if *retries < 0 => negative_retries(),
         BatchConfiguration::SetExternalTaskRetries { .. } => no_external_task(id),
         _ => return None,
@@ -78,10 +76,7 @@ fn commands(configuration: &BatchConfiguration, id: &str, instance: &Instance) -
         }
         BatchConfiguration::Modification { definition_id, instructions, skip } => {
             if instance.definition_id != *definition_id {
-                return Err(Refusal::engine(format!(
-                    "ENGINE-13037 The process instance '{id}' cannot be modified. Its process definition '{}' does not match given process definition '{definition_id}'",
-                    instance.definition_id
-                )));
+                return Err(Refusal::modified_as_another(id, &instance.definition_id, definition_id));
             }
             vec![Command::Modify {
                 instructions: instructions.clone(),

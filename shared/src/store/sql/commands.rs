@@ -243,12 +243,8 @@ impl SqlStore {
 fn modifiable(id: &str, found: Option<&str>, wanted: &str) -> Result<(), Refusal> {
     match found {
         Some(found) if found == wanted => Ok(()),
-        Some(found) => Err(Refusal::engine(format!(
-            "ENGINE-13037 The process instance '{id}' cannot be modified. Its process definition '{found}' does not match given process definition '{wanted}'"
-        ))),
-        None => {
-            Err(Refusal::engine(format!("ENGINE-13036 Process instance '{id}' cannot be modified. The process instance does not exist")))
-        }
+        Some(found) => Err(Refusal::modified_as_another(id, found, wanted)),
+        None => Err(Refusal::nothing_to_modify(id)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::instance_rows::{Lock, load_instances};
 use super::unclean::OUTSTANDING;
 use super::{SqlStore, Tx, Verb, params};
 use crate::clock::Millis;
-use crate::job::{LEASE_MS, MAX_ATTEMPTS};
+use crate::job::{LEASE_MS, MAX_ATTEMPTS, worker_died};
 use crate::process::derived;
 use crate::process::instance::{Instance, InstanceJob};
 use crate::runner::{Command, Refusal};
@@ -18,11 +18,6 @@ fn next_due(instance: &Instance, now: Millis) -> Option<&InstanceJob> {
         return None;
     }
     instance.jobs.iter().filter(may_run).min_by(|a, b| due(a).cmp(&due(b)).then(b.priority.cmp(&a.priority)).then(a.id.cmp(&b.id)))
-}
-
-/// What a job says whose worker died over it too often.
-fn died() -> Refusal {
-    Refusal::new("ProcessEngineException", format!("the worker died {MAX_ATTEMPTS} times"))
 }
 
 /// A worker died over a job of it, or may have.
@@ -68,7 +63,7 @@ impl SqlStore {
         // Another has the lease; `wake_at` covers it.
         let Some(deaths) = deaths else { return Ok(RunDue::Idle) };
         if deaths >= MAX_ATTEMPTS {
-            return self.charge(id, &job, &died()).await;
+            return self.charge(id, &job, &Refusal::engine(worker_died().message)).await;
         }
         let is_due = |instance: &Instance| next_due(instance, now).is_some_and(|next| next.id == job);
         let run = |instance: &Instance| is_due(instance).then(|| Command::ExecuteJob { job_id: job.clone() });

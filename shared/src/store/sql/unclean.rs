@@ -6,14 +6,13 @@
 use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::error::mapped;
+use crate::job::MAX_WAKE_MS;
 use crate::store::Error;
 
 /// The lease token of rows that were outstanding at a death. Their next attempt is the first that counts.
 pub(crate) const OUTSTANDING: &str = "outstanding";
 const RUNNING: i64 = 1;
 const CLOSED: i64 = 0;
-/// The longest pause of `wake`: of an instance that is due later nothing was in hand.
-const LONGEST_PAUSE_MS: i64 = 60_000;
 
 /// A process begins to work on the file. Leases of the one that died are over.
 pub(crate) async fn opened(writer: &SqlitePool) -> Result<(), Error> {
@@ -28,9 +27,10 @@ pub(crate) async fn opened(writer: &SqlitePool) -> Result<(), Error> {
             );
             sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.map_err(fail)?;
         }
+        // Of an instance that is due later than the longest pause of `wake` nothing was in hand.
         let sql = format!(
             "UPDATE process_instance SET lease_token = COALESCE(lease_token, '{OUTSTANDING}'), lease_until = 0
-             WHERE wake_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) + {LONGEST_PAUSE_MS} AND NOT suspended"
+             WHERE wake_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) + {MAX_WAKE_MS} AND NOT suspended"
         );
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.map_err(fail)?;
         tx.commit().await.map_err(fail)?;

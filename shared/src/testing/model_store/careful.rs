@@ -6,7 +6,7 @@ use super::tx::Tx;
 use super::wake::state_of;
 use super::{Broken, ModelStore};
 use crate::clock::Millis;
-use crate::job::{Failure, LEASE_MS, MAX_ATTEMPTS, ONE_BY_ONE_ATTEMPTS, WorkRef};
+use crate::job::{Failure, LEASE_MS, MAX_ATTEMPTS, ONE_BY_ONE_ATTEMPTS, WorkRef, worker_died};
 use crate::store::{Error, Executed, Lease};
 
 /// A row found by its address, tried to be locked.
@@ -32,9 +32,7 @@ impl ModelStore {
         state.attempts += i32::from(!holds(&state) && !self.is_broken(Broken::NeverCountsAttempts));
         if state.attempts >= MAX_ATTEMPTS {
             self.met("lease: gave up");
-            let message = format!("the worker died {MAX_ATTEMPTS} times");
-            let failure = Failure { reason: "worker-died".into(), details: message.clone(), message };
-            let executed = self.fail_untried(&mut tx, work, key, &failure, LogEvent::GaveUp).await?;
+            let executed = self.fail_untried(&mut tx, work, key, &worker_died(), LogEvent::GaveUp).await?;
             tx.commit().await?;
             return Ok(Lease::GaveUp { executed });
         }

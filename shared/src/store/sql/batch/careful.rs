@@ -1,7 +1,7 @@
 //! Careful mode (design §7.3): only on evidence of a death; one row at a time, under a lease, so that copies of one message
 //! count once.
 
-use crate::job::{Failure, LEASE_MS, MAX_ATTEMPTS, ONE_BY_ONE_ATTEMPTS, WorkRef};
+use crate::job::{Failure, LEASE_MS, MAX_ATTEMPTS, ONE_BY_ONE_ATTEMPTS, WorkRef, worker_died};
 use crate::store::sql::{SqlStore, Tx, Verb, params};
 use crate::store::{Error, Executed, Lease};
 
@@ -11,12 +11,6 @@ use super::work_rows::{Leases, WorkRow, lock_free, present};
 
 const LEASE: Verb = Verb::named("lease");
 const FAIL_FRONT: Verb = Verb::named("fail_front");
-
-/// What a job says whose worker died over it too often.
-fn died() -> Failure {
-    let message = format!("the worker died {MAX_ATTEMPTS} times");
-    Failure { reason: "worker-died".to_owned(), details: message.clone(), message }
-}
 
 /// A row that is free, or why there is none.
 enum Free {
@@ -53,7 +47,7 @@ impl SqlStore {
         let again = row.lease_token.as_deref() == Some(token);
         let attempts = if again { row.attempts } else { row.attempts + 1 };
         if attempts >= MAX_ATTEMPTS {
-            let executed = self.charge_front(tx, row, &died(), true).await?.executed;
+            let executed = self.charge_front(tx, row, &worker_died(), true).await?.executed;
             return Ok(Lease::GaveUp { executed });
         }
         let (table, number) = if row.is_job_row { ("job", "number") } else { ("run", "first") };

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::batch::{NewBatch, chunk_instances, total_jobs};
 use crate::id;
-use crate::store::sql::{Column, Columns, Dialect, Tx, Value, params};
-use crate::store::{Caller, Error, Tenants};
+use crate::store::sql::statement::Sql;
+use crate::store::sql::{Column, Columns, Dialect, Tx, params};
+use crate::store::{Caller, Error};
 
 /// Where the ids of the new batch are, each once.
 pub(super) enum Staged {
@@ -46,18 +47,18 @@ pub(super) async fn stage_page(tx: &mut Tx, ids: Vec<String>) -> Result<(), Erro
 /// Whose deployment each staged item is: of its instance, which runs or is over; what is not there has none. The last eight
 /// digits of an id are its number within its instance. What the caller may not see is not there.
 pub(super) async fn find_deployments(tx: &mut Tx, caller: &Caller) -> Result<(), Error> {
-    let (seen, tenants) = match &caller.tenants {
-        Tenants::All => ("TRUE", vec![]),
-        Tenants::Of(tenants) => ("(d.tenant_id IS NULL OR d.tenant_id {in $1})", vec![Value::from(tenants)]),
-    };
-    let sql = format!(
+    let mut sql = Sql::new(
+        tx.dialect(),
         "UPDATE submit_item SET deployment = COALESCE(
            (SELECT d.deployment_id FROM process_instance p JOIN process_definition d ON d.id = p.definition_id
-            WHERE p.id = substr(submit_item.id, 1, 28) || '00000000' AND {seen}),
-           (SELECT d.deployment_id FROM historic h JOIN process_definition d ON d.id = h.definition_id
-            WHERE h.kind = 'instance' AND h.instance_id = submit_item.id AND {seen} LIMIT 1))"
+            WHERE p.id = substr(submit_item.id, 1, 28) || '00000000'",
     );
-    tx.execute(&sql, tenants).await?;
+    sql.seen_by("d.tenant_id", caller).push(
+        "), (SELECT d.deployment_id FROM historic h JOIN process_definition d ON d.id = h.definition_id
+            WHERE h.kind = 'instance' AND h.instance_id = submit_item.id",
+    );
+    sql.seen_by("d.tenant_id", caller).push(" LIMIT 1))");
+    sql.execute(tx).await?;
     Ok(())
 }
 
