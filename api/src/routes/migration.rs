@@ -162,6 +162,9 @@ async fn execute_async(ask: Ask, request: Request) -> Answer {
         let message = format!("ENGINE-13044 Setting transient variable '{name}' asynchronously is currently not supported.");
         return Err(ApiError::bad_user("BadUserRequestException", message));
     }
+    if let Some(why) = plan.variables.iter().flatten().find_map(|(_, value)| value.without_serializer()) {
+        return Err(ApiError::engine("ProcessEngineException", why));
+    }
     let new = new_batch(&ask, BatchConfiguration::Migration { plan, skip }, source.tenant_id.clone(), Some(source.deployment_id.clone()));
     let nothing = || -> Box<dyn Iterator<Item = std::io::Result<Vec<String>>> + Send> { Box::new(std::iter::empty()) };
     let listed = || ids.as_ref().map_or_else(nothing, Ids::pages);

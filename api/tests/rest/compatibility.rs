@@ -192,3 +192,24 @@ async fn failed_job(app: &TestApp, key: &str) -> String {
     let jobs = app.client().until(&path, |reply| reply.json().as_array().is_some_and(|jobs| jobs.len() == 1)).await.json();
     jobs[0]["id"].as_str().unwrap().to_owned()
 }
+
+#[tokio::test]
+async fn an_object_that_nobody_could_read_again_is_set_by_no_plan() {
+    let app = TestApp::new().await;
+    let c = app.client();
+    let v1 = c.deploy(&two_tasks("findings3"), None).await;
+    let instance = c.start(&v1).await;
+    let mut body = plan(&v1, &v1, "task1");
+    body["variables"] = json!({"o": {"type": "Object", "value": "text", "valueInfo": {"objectTypeName": "a.B"}}});
+    let report = c.call("POST /migration/validate", body.clone()).await.json();
+    assert_eq!(report, json!({"instructionReports": [], "variableReports": {}}), "a plan does not tell");
+    for path in ["POST /migration/execute", "POST /migration/executeAsync"] {
+        let reply = c.call(path, json!({"migrationPlan": body, "processInstanceIds": [instance]})).await;
+        let message = "Cannot find serializer for value 'ObjectValue [value=null, isDeserialized=false, serializationDataFormat=null, \
+                       objectTypeName=a.B, serializedValue=4 chars, isTransient=false]'.";
+        assert_eq!((reply.status, reply.json()), (500, json!({"type": "ProcessEngineException", "message": message, "code": 0})), "{path}");
+    }
+    assert_eq!(c.get("/batch/count").await.json(), json!({"count": 0}));
+    body["variables"]["o"]["valueInfo"]["serializationDataFormat"] = json!("application/json");
+    assert_eq!(c.call("POST /migration/execute", json!({"migrationPlan": body, "processInstanceIds": [instance]})).await.status, 204);
+}

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+/// The formats of objects that a reader of variables knows.
+const OBJECT_FORMATS: [&str; 3] = ["application/json", "application/xml", "application/x-java-serialized-object"];
+
 /// A typed value. `value` is what callers read back, of the JSON type that belongs to `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TypedValue {
@@ -28,6 +31,23 @@ impl TypedValue {
     #[must_use]
     pub fn new(kind: &str, value: Json) -> Self {
         Self { kind: kind.to_owned(), value, info: Json::Null, transient: false }
+    }
+
+    /// What is wrong with an object whose serialised text nobody could read again: its format is not given, or not known (FINDINGS 3).
+    #[must_use]
+    pub fn without_serializer(&self) -> Option<String> {
+        let info = |name: &str| self.info.get(name).and_then(Json::as_str);
+        let format = info("serializationDataFormat");
+        if self.kind != "Object" || format.is_some_and(|f| OBJECT_FORMATS.contains(&f)) {
+            return None;
+        }
+        let (format, class) = (format.unwrap_or("null"), info("objectTypeName").unwrap_or("null"));
+        let length = self.value.as_str().map_or_else(|| "null".to_owned(), |text| format!("{} chars", text.chars().count()));
+        Some(format!(
+            "Cannot find serializer for value 'ObjectValue [value=null, isDeserialized=false, serializationDataFormat={format}, \
+             objectTypeName={class}, serializedValue={length}, isTransient={}]'.",
+            self.transient
+        ))
     }
 
     #[must_use]

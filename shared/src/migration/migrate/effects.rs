@@ -10,7 +10,7 @@ use crate::migration::{MigrationCx, NotMigrated};
 use crate::process::definition::{ActivityIx, EventDefinition, ProcessDefinition, ScopeRef};
 use crate::process::tree;
 use crate::runner::migrating::{Deed, perform};
-use crate::runner::{Command, Cx, command::VariableScope, run};
+use crate::runner::{Command, Cx, Refusal, command::VariableScope, run};
 
 impl State<'_> {
     fn perform(&mut self, cx: &mut MigrationCx<'_>, definition: &ProcessDefinition, deed: &Deed<'_>) -> Result<(), NotMigrated> {
@@ -139,6 +139,9 @@ impl State<'_> {
     /// The plan's variables, on the process instance, once all else is done: conditions may fire on them (§6.6).
     pub fn set_plan_variables(&mut self, cx: &mut MigrationCx<'_>) -> Result<bool, NotMigrated> {
         let Some(variables) = self.plan.variables.as_ref().filter(|v| !v.is_empty()) else { return Ok(false) };
+        if let Some(why) = variables.iter().find_map(|(_, value)| value.without_serializer()) {
+            return Err(NotMigrated::Refused(Refusal::engine(why)));
+        }
         let scope = VariableScope::Execution(self.instance.id.clone());
         let command = Command::SetVariables { scope, variables: variables.clone(), local: false };
         let mut runner = Cx {
