@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -149,6 +151,11 @@ impl Http {
 
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.send(self.client.post(format!("{}{path}", self.root)).json(&body)).await
+    }
+
+    /// Posts a body that stands already.
+    pub async fn post_text(&self, path: &str, body: String) -> (u16, Value) {
+        self.send(self.client.post(format!("{}{path}", self.root)).header("Content-Type", "application/json").body(body)).await
     }
 
     pub async fn put(&self, path: &str, body: Value) -> (u16, Value) {
