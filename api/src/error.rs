@@ -143,7 +143,7 @@ impl From<store::Error> for ApiError {
                 tracing::warn!(error = %text, "a request could not be served");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "RestException", format!("{text}; send the request again"), None)
             }
-            E::Statement { .. } | E::Corrupt { .. } => {
+            E::Statement { .. } | E::Corrupt { .. } | E::Schema(_) => {
                 tracing::error!(error = ?error, "a request failed in the database");
                 Self::engine("ProcessEnginePersistenceException", text)
             }

@@ -1,7 +1,8 @@
-//! The product's binary `drover`: `serve` (all roles in one process; the default), `demo`, `healthcheck`.
+//! The product's binary `drover`: `serve` (all roles in one process; the default), `demo`, `healthcheck`, `schema`.
 
 mod demo;
 mod healthcheck;
+mod schema;
 mod serve;
 
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ enum Command {
     Demo(Box<DemoCommand>),
     /// Is a process ready? Exit status 0 or 1
     Healthcheck(healthcheck::HealthcheckArgs),
+    /// The schema of the database: migrate it, or ask for its version
+    #[command(subcommand)]
+    Schema(Box<schema::SchemaCommand>),
 }
 
 #[derive(clap::Args)]
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
         None => serve(settings),
         Some(Command::Serve(args)) => serve(args.settings),
         Some(Command::Demo(args)) => demonstrate(args.settings, args.demo),
+        Some(Command::Schema(command)) => service::block_on(schema::run(*command)),
         Some(Command::Healthcheck(args)) => service::block_on(async move { healthcheck::run(&args).await }),
     };
     match result {

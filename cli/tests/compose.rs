@@ -27,8 +27,13 @@ fn every_role_waits_for_its_servers_and_is_asked_whether_it_is_ready() {
         for server in ["postgres", "rabbitmq"] {
             assert_eq!(field(service, "depends_on")[server]["condition"].as_str(), Some("service_healthy"), "{role} and {server}");
         }
+        let schema = &field(service, "depends_on")["schema"]["condition"];
+        assert_eq!(schema.as_str(), Some("service_completed_successfully"), "{role} refuses a schema that it does not know");
         assert_eq!(field(service, "stop_grace_period").as_str(), Some("30s"), "{role}: longer than SHUTDOWN_GRACE");
-        assert!(field(service, "environment")["DATABASE_URL"].as_str().is_some_and(|url| url.starts_with("postgres://")), "{role}");
+        let environment = field(service, "environment");
+        let database =
+            if environment["DATABASE_URL"].is_badvalue() { &environment["<<"]["DATABASE_URL"] } else { &environment["DATABASE_URL"] };
+        assert!(database.as_str().is_some_and(|url| url.starts_with("postgres://")), "{role}");
     }
     for server in ["postgres", "rabbitmq"] {
         assert!(compose["services"][server]["healthcheck"]["test"].is_array(), "{server}");
@@ -45,4 +50,14 @@ fn workers_can_be_scaled() {
             assert!(field(service, "ports").is_badvalue(), "{name}: a port of the host can be had once");
         }
     }
+}
+
+#[test]
+fn the_schema_is_migrated_first_and_the_api_is_published_on_loopback_alone() {
+    let compose = compose();
+    let schema = &compose["services"]["schema"];
+    let command: Vec<_> = schema["command"].as_vec().expect("a command").iter().filter_map(Yaml::as_str).collect();
+    assert_eq!(command, ["drover", "schema", "migrate"]);
+    let ports = &field(&compose["services"]["api"], "ports")[0];
+    assert!(ports.as_str().is_some_and(|port| port.starts_with("127.0.0.1:")), "nobody has to log in there: {ports:?}");
 }

@@ -142,6 +142,7 @@ mod tests {
             concurrent_local: false,
             created: 0,
             value,
+            other: Default::default(),
         }
     }
 

@@ -5,12 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::unknown::Unknown;
 use super::value::TypedValue;
 
 /// Version of the stored form; a document of a higher one is refused.
 pub const DOCUMENT_VERSION: u32 = 1;
 
-/// The document. Fields that this version does not know are kept in `other` and written back.
+/// The document. Fields that this version does not know are kept in `other` and written back; so are those of all that hangs
+/// in it, as long as it is kept. A [`Place`] and a variable's value are replaced as a whole: they never get fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Instance {
@@ -95,6 +97,8 @@ pub struct Execution {
     /// An asyncAfter token that left by a flow already chosen: that flow's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<String>,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 fn is_false(b: &bool) -> bool {
@@ -124,6 +128,8 @@ pub struct Task {
     pub candidate_users: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidate_groups: Vec<String>,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -142,6 +148,8 @@ pub struct ExternalTask {
     pub error_message: Option<String>,
     pub error_details: Option<String>,
     pub created: i64,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// What an instance's own job does when it runs (spec-migration §9.1, §7).
@@ -198,6 +206,8 @@ pub struct InstanceJob {
     pub exception_stacktrace: Option<String>,
     pub failed_activity_id: Option<String>,
     pub created: i64,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,6 +245,8 @@ pub struct Subscription {
     /// Of a compensate subscription: the event scope execution it stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// A variable on an execution, or local to a task.
@@ -256,6 +268,8 @@ pub struct Variable {
     pub concurrent_local: bool,
     #[serde(flatten)]
     pub value: TypedValue,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -275,6 +289,8 @@ pub struct Incident {
     pub cause_incident: Option<String>,
     pub root_cause_incident: Option<String>,
     pub created: i64,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 /// An activity instance that has not ended.
@@ -292,6 +308,8 @@ pub struct OpenActivityInstance {
     pub started_at: i64,
     pub task_id: Option<String>,
     pub called_instance: Option<String>,
+    #[serde(flatten)]
+    pub other: Unknown,
 }
 
 impl Instance {

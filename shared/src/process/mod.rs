@@ -9,6 +9,7 @@ pub mod history;
 pub mod instance;
 pub mod parse;
 pub mod tree;
+pub mod unknown;
 pub mod value;
 
 /// Gives out ids: the edge decides how they look (design §4).

@@ -81,6 +81,7 @@ impl Run<'_, '_> {
             started_at: self.cx.now,
             task_id: None,
             called_instance: None,
+            ..OpenActivityInstance::default()
         });
     }
 

@@ -6,6 +6,7 @@ use super::{Answer, Refusal};
 use crate::process::definition::{Activity, ActivityIx, ActivityKind, EventDefinition, ScopeRef};
 use crate::process::instance::{Subscription, SubscriptionKind};
 use crate::process::tree;
+use crate::process::unknown::Unknown;
 
 /// The most rounds in which variables set by triggered events trigger further ones.
 const MAX_ROUNDS: usize = 1_000;
@@ -44,7 +45,8 @@ impl Run<'_, '_> {
     ) {
         let id = self.new_id();
         let created = self.cx.now;
-        self.i.subscriptions.push(Subscription { id, execution_id: on.to_owned(), kind, event_name, activity_id, created, configuration });
+        let (execution_id, other) = (on.to_owned(), Unknown::default());
+        self.i.subscriptions.push(Subscription { id, execution_id, kind, event_name, activity_id, created, configuration, other });
     }
 
     /// A message or signal for one subscription.

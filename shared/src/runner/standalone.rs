@@ -9,6 +9,7 @@ use super::command::{Command, Variables};
 use super::tasks::apply;
 use crate::process::Ids;
 use crate::process::instance::{Task, Variable};
+use crate::process::unknown::Unknown;
 
 /// Why a task went that was completed, and one that a caller deleted.
 const COMPLETED: &str = "completed";
@@ -78,6 +79,7 @@ fn set(standalone: &mut StandaloneTask, variables: Variables, now: i64, ids: &mu
             created: now,
             concurrent_local: false,
             value,
+            other: Unknown::default(),
         });
     }
 }

@@ -6,6 +6,7 @@ use super::{Answer, Refusal};
 use crate::process::history::Closed;
 use crate::process::instance::Variable;
 use crate::process::tree;
+use crate::process::unknown::Unknown;
 use crate::process::value::TypedValue;
 
 impl Run<'_, '_> {
@@ -76,6 +77,7 @@ impl Run<'_, '_> {
             created: self.cx.now,
             concurrent_local: plain && task.is_none(),
             value,
+            other: Unknown::default(),
         };
         self.note_change(&record, source, "create");
         self.i.variables.push(record);

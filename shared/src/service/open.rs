@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Backoff, Checked, Health};
 use crate::config::{self, Settings};
-use crate::queue::{MemoryQueue, Queue};
-use crate::store::sql::StoreOptions;
+use crate::queue::{AmqpBounds, AmqpQueue, MemoryQueue, Queue};
+use crate::store::sql::{Schema, StoreOptions};
 use crate::store::{self, Store};
 
 const RETRY_LEAST: Duration = Duration::from_millis(200);
@@ -42,7 +42,10 @@ pub async fn open_store(
                 tracing::warn!(reason, "the database cannot be reached yet; trying again");
                 health.check("store", move || std::future::ready(Checked::failed(reason.clone())));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                tracing::error!(reason = super::chain(&error), "the database cannot be used; ending");
+                return Err(error);
+            }
         }
         tokio::select! {
             () = backoff.wait() => {}
@@ -56,6 +59,7 @@ async fn connect(settings: &Settings) -> Result<Arc<dyn Store>, store::Error> {
         max_connections: u32::from(settings.database_connections),
         hostname: config::host(),
         default_retries: settings.default_number_of_retries,
+        schema: Schema::Require,
     };
     store::sql::open(settings.database(), options).await
 }
@@ -70,7 +74,7 @@ async fn check_store(store: Arc<dyn Store>) -> Checked {
 /// The queue. A broker that is away is no error: it is connected to in the background.
 pub fn open_queue(settings: &Settings, health: &Health) -> Arc<dyn Queue> {
     let queue: Arc<dyn Queue> = match &settings.amqp_url {
-        Some(url) => Arc::new(crate::queue::AmqpQueue::open(url, &crate::queue::AmqpBounds::from(settings))),
+        Some(url) => Arc::new(AmqpQueue::open(url, &AmqpBounds::from(settings))),
         None => Arc::new(MemoryQueue::new(settings.queue_capacity as usize)),
     };
     let checked = queue.clone();

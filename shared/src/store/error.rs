@@ -33,6 +33,9 @@ pub enum Error {
     /// A stored document cannot be read.
     #[error("the stored {what} {id} cannot be read: {reason}")]
     Corrupt { what: &'static str, id: String, reason: String },
+    /// The database's schema is not the one that this program knows; says what to do.
+    #[error("{0}")]
+    Schema(String),
     /// The caller may only read, or asked for another tenant's.
     #[error("{0}")]
     Forbidden(String),

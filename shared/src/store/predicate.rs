@@ -324,6 +324,7 @@ mod tests {
             concurrent_local: false,
             created: 0,
             value,
+            other: Default::default(),
         };
         Instance {
             id: "i".into(),

@@ -8,6 +8,7 @@ use crate::migration::{MigrationCx, NotMigrated};
 use crate::process::definition::{ActivityIx, ProcessDefinition, ScopeRef};
 use crate::process::instance::{Execution, Instance, Place, Subscription, SubscriptionKind};
 use crate::process::tree;
+use crate::process::unknown::Unknown;
 use crate::runner::Refusal;
 
 /// Reads the compensate subscriptions, from the scopes down through the memories.
@@ -125,6 +126,7 @@ impl State<'_> {
                 activity_id: activity.id.clone(),
                 created: self.now,
                 configuration: Some(execution.clone()),
+                other: Unknown::default(),
             });
             if !self.skip.io_mappings {
                 self.run_inputs(cx, &execution, *scope)?;

@@ -225,6 +225,7 @@ fn with_variable(mut instance: Instance, name: &str, execution: &str, value: &st
         created: 0,
         concurrent_local,
         value: TypedValue::string(value),
+        other: Default::default(),
     });
     instance
 }

@@ -4,19 +4,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Semaphore;
 
 use super::error::mapped;
+use super::schema::{self, Schema};
 use super::unclean;
 use super::{Backend, LONG_TIMEOUT, STATEMENT_TIMEOUT, SqlStore};
 use crate::store::Error;
-
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Waiting for a lock ends before the statement does, so that the error says which it was.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(4);
@@ -39,20 +36,22 @@ pub struct StoreOptions {
     pub hostname: String,
     /// `defaultNumberOfRetries`, for the jobs of instances.
     pub default_retries: i32,
+    /// PostgreSQL only: a SQLite file is always migrated by whoever opens it.
+    pub schema: Schema,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { max_connections: 10, hostname: "localhost".to_owned(), default_retries: 3 }
+        Self { max_connections: 10, hostname: "localhost".to_owned(), default_retries: 3, schema: Schema::default() }
     }
 }
 
-/// Opens a database by the scheme of its URL, `sqlite:…` or `postgres://…`, and brings its schema up to date.
+/// Opens a database by the scheme of its URL, `sqlite:…` or `postgres://…`; brings its schema up to date or requires that it is.
 ///
 /// # Errors
-/// The URL is none of these, or the database cannot be reached, or a migration fails.
+/// The URL is none of these, or the database cannot be reached, or a migration fails, or the schema is not known.
 pub async fn open_sql(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+    if schema::is_postgres(url) {
         open_postgres(url, options).await
     } else if url.starts_with("sqlite:") {
         open_sqlite(url, options).await
@@ -76,14 +75,25 @@ fn session(statement: Duration, lock: Duration) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn postgres_base(url: &str) -> Result<PgConnectOptions, Error> {
+    let base = PgConnectOptions::from_str(url).map_err(|e| mapped(CONNECT, e))?;
+    Ok(base.application_name("drover").statement_cache_capacity(STATEMENTS_CACHED).disable_statement_logging())
+}
+
+/// Of a connection that migrates: its statements may take long, and wait long for a lock.
+pub(super) fn postgres_options(url: &str) -> Result<PgConnectOptions, Error> {
+    Ok(postgres_base(url)?.options(session(LONG_TIMEOUT, LONG_TIMEOUT)))
+}
+
 async fn open_postgres(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
     let fail = |e| mapped(CONNECT, e);
-    let base = PgConnectOptions::from_str(url).map_err(fail)?.application_name("drover").statement_cache_capacity(STATEMENTS_CACHED);
-    let base = base.disable_statement_logging();
-    let mut migrating = base.clone().options(session(LONG_TIMEOUT, LONG_TIMEOUT)).connect().await.map_err(fail)?;
-    // Takes an advisory lock of its own.
-    POSTGRES.run(&mut migrating).await.map_err(|e| fail(e.into()))?;
-    migrating.close().await.map_err(fail)?;
+    let base = postgres_base(url)?;
+    let mut first = postgres_options(url)?.connect().await.map_err(fail)?;
+    match options.schema {
+        Schema::Migrate => drop(schema::migrate_postgres(&mut first, None).await?),
+        Schema::Require => drop(schema::postgres_status(&mut first).await?.require()?),
+    }
+    first.close().await.map_err(fail)?;
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -93,29 +103,25 @@ async fn open_postgres(url: &str, options: StoreOptions) -> Result<SqlStore, Err
     Ok(SqlStore::new(Backend::Postgres(pool), options))
 }
 
-async fn open_sqlite(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
-    let fail = |e| mapped(CONNECT, e);
-    let base = SqliteConnectOptions::from_str(url)
-        .map_err(fail)?
+pub(super) fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, Error> {
+    let base = SqliteConnectOptions::from_str(url).map_err(|e| mapped(CONNECT, e))?;
+    Ok(base
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(false)
         .statement_cache_capacity(STATEMENTS_CACHED)
-        .disable_statement_logging();
+        .disable_statement_logging())
+}
+
+async fn open_sqlite(url: &str, options: StoreOptions) -> Result<SqlStore, Error> {
+    let fail = |e| mapped(CONNECT, e);
+    let base = sqlite_options(url)?;
     let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
     let writer = pool.clone().max_connections(1).connect_with(base.clone()).await.map_err(fail)?;
-    migrate_sqlite(&writer).await?;
+    schema::migrate_sqlite(&mut *writer.acquire().await.map_err(fail)?, None).await?;
     unclean::opened(&writer).await?;
     let readers = pool.max_connections(SQLITE_READERS).connect_with(base.pragma("query_only", "ON")).await.map_err(fail)?;
     Ok(SqlStore::new(Backend::Sqlite { writer, turn: Arc::new(Semaphore::new(1)), readers }, options))
-}
-
-/// SQLite has no lock to migrate under: of two processes that begin at once one fails, and then finds it done.
-async fn migrate_sqlite(writer: &sqlx::SqlitePool) -> Result<(), Error> {
-    if SQLITE.run(writer).await.is_ok() {
-        return Ok(());
-    }
-    SQLITE.run(writer).await.map_err(|e| mapped(CONNECT, e.into()))
 }

@@ -7,10 +7,10 @@ use super::{Backend, SqlStore, StoreOptions, Verb, open_sql};
 use crate::clock::Millis;
 use crate::store::{Error, Store};
 
-/// Opens the store that the URL names, `sqlite:…` or `postgres://…`, with its schema brought up to date.
+/// Opens the store that the URL names, `sqlite:…` or `postgres://…`.
 ///
 /// # Errors
-/// The URL is none of these, or the database cannot be reached, or a migration fails.
+/// As [`open_sql`].
 pub async fn open(url: &str, options: StoreOptions) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(open_sql(url, options).await?))
 }

@@ -29,6 +29,7 @@ mod models;
 #[cfg(feature = "testing")]
 mod recompute;
 mod requests;
+mod schema;
 mod standalone_tasks;
 mod start_events;
 mod statement;
@@ -49,6 +50,9 @@ pub use connect::{StoreOptions, open_sql};
 pub(crate) use dialect::{Columns, works};
 pub(crate) use error::{corrupt, may_write};
 pub use lifecycle::open;
+#[cfg(feature = "testing")]
+pub use schema::migrate_schema_to;
+pub use schema::{Schema, SchemaStatus, migrate_schema, schema_status};
 use sqlx::{PgPool, SqlitePool};
 use tokio::sync::Semaphore;
 pub(crate) use tx::{Dialect, Tx};
