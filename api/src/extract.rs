@@ -63,11 +63,6 @@ impl FromRequestParts<ApiState> for Ask {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_else(Caller::anonymous);
-        let writes = parts.method != axum::http::Method::GET && parts.method != axum::http::Method::HEAD;
-        if caller.read_only && writes && !reads_only(parts) {
-            let message = format!("{} may only read", caller.user.as_deref().unwrap_or("The caller"));
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "AuthorizationException", message, Some(0)));
-        }
         let host = parts.headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
         Ok(Self {
             state: state.clone(),
@@ -76,27 +71,6 @@ impl FromRequestParts<ApiState> for Ask {
             base: format!("http://{host}/engine-rest"),
         })
     }
-}
-
-/// POSTs that only ask: lists and counts by a body, and the two that answer a plan.
-fn reads_only(parts: &Parts) -> bool {
-    const LISTS: [&str; 12] = [
-        "/job",
-        "/job-definition",
-        "/process-instance",
-        "/task",
-        "/external-task",
-        "/variable-instance",
-        "/execution",
-        "/history/job-log",
-        "/history/process-instance",
-        "/history/activity-instance",
-        "/history/variable-instance",
-        "/history/task",
-    ];
-    let path = parts.uri.path();
-    let list = path.strip_suffix("/count").unwrap_or(path);
-    parts.method == axum::http::Method::POST && (LISTS.contains(&list) || matches!(path, "/migration/generate" | "/migration/validate"))
 }
 
 /// A JSON object as body. An empty one counts as `{}`; null, arrays and scalars are refused.

@@ -5,6 +5,8 @@
 
 #![recursion_limit = "256"]
 
+pub mod access;
+pub mod auth;
 pub mod command;
 pub mod criteria;
 pub mod dates;

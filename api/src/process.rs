@@ -1,21 +1,25 @@
 //! The API as a role: the router on LISTEN_ADDR, with `/healthz`, `/readyz` and `/metrics` beside it.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
-use axum::Router;
+use axum::{Router, middleware};
 use shared::batch::BatchType;
 use shared::config::Settings;
 use shared::service::{Context, admin};
 use shared::work::Publisher;
 use tokio::net::TcpListener;
 
+use crate::auth::{Authenticator, authenticate, is_loopback};
 use crate::{ApiState, Limits, router};
 
 /// Runs the role until the process is to stop.
 ///
 /// # Errors
-/// When LISTEN_ADDR is taken, or the server fails.
+/// When LISTEN_ADDR is taken, or beyond loopback with nobody to log in, or the server fails.
 pub async fn run(cx: Context) -> Result<()> {
     let address = cx.settings.listen_addr;
+    Authenticator::of(&cx.settings, address)?;
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}; choose another LISTEN_ADDR"))?;
     serve(cx, listener).await
@@ -24,21 +28,32 @@ pub async fn run(cx: Context) -> Result<()> {
 /// The same, on a listener that is there already. What was answered is published before it returns.
 ///
 /// # Errors
-/// When the server fails.
+/// When nobody has to log in and the listener is beyond loopback, or the server fails.
 pub async fn serve(cx: Context, listener: TcpListener) -> Result<()> {
     let address = listener.local_addr().context("failed to read the API's address")?;
+    let users = Authenticator::of(&cx.settings, address)?;
+    if users.is_none() && !is_loopback(address) {
+        tracing::warn!(%address, "ALLOW_UNAUTHENTICATED: the API serves anybody who reaches it, without a login");
+    }
     let (publisher, publishing) = Publisher::new(cx.queue.clone());
     let publishing = cx.tasks.spawn("publisher", publishing);
-    let app = app(&cx, publisher);
+    let app = app(&cx, publisher, users);
     tracing::info!(%address, "the API listens");
     axum::serve(listener, app).with_graceful_shutdown(cx.shutdown.clone().cancelled_owned()).await.context("the API's server failed")?;
     publishing.await.context("the publisher was cut off")?;
     Ok(())
 }
 
-fn app(cx: &Context, publisher: Publisher) -> Router {
+/// With users, all but `/healthz` and `/readyz` asks who is there: those are asked by what runs the process, and `/metrics` is
+/// on ADMIN_ADDR too.
+fn app(cx: &Context, publisher: Publisher, users: Option<Arc<Authenticator>>) -> Router {
     let state = ApiState::new(cx.store.clone(), cx.queue.clone(), publisher, limits(&cx.settings));
-    router(state).merge(admin::router(cx.admin()))
+    let asked = router(state).merge(admin::metrics_router());
+    let asked = match users {
+        Some(users) => asked.layer(middleware::from_fn_with_state(users, authenticate)),
+        None => asked,
+    };
+    asked.merge(admin::health_router(cx.admin()))
 }
 
 fn limits(settings: &Settings) -> Limits {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access;
 use crate::error::ApiError;
 use crate::routes;
 use crate::state::ApiState;
@@ -22,7 +23,11 @@ pub fn router(state: ApiState) -> Router {
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);
-    let service = ServiceBuilder::new().layer(middleware::from_fn(plain_path)).layer(middleware::from_fn(no_cache)).service(resources);
+    let service = ServiceBuilder::new()
+        .layer(middleware::from_fn(plain_path))
+        .layer(middleware::from_fn(no_cache))
+        .layer(middleware::from_fn(access::only_who_may))
+        .service(resources);
     Router::new().nest_service("/engine-rest", service)
 }
 

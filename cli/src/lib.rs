@@ -1,9 +1,10 @@
-//! The product's binary `drover`: `serve` (all roles in one process; the default), `demo`, `healthcheck`, `schema`.
+//! The product's binary `drover`: `serve` (all roles in one process; the default), `demo`, `healthcheck`, `schema`, `user`.
 
 mod demo;
 mod healthcheck;
 mod schema;
 mod serve;
+mod user;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,9 @@ enum Command {
     /// The schema of the database: migrate it, or ask for its version
     #[command(subcommand)]
     Schema(Box<schema::SchemaCommand>),
+    /// Users of the API: hashes for AUTH_FILE
+    #[command(subcommand)]
+    User(user::UserCommand),
 }
 
 #[derive(clap::Args)]
@@ -65,6 +69,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve(args.settings),
         Some(Command::Demo(args)) => demonstrate(args.settings, args.demo),
         Some(Command::Schema(command)) => service::block_on(schema::run(*command)),
+        Some(Command::User(command)) => user::run(&command),
         Some(Command::Healthcheck(args)) => service::block_on(async move { healthcheck::run(&args).await }),
     };
     match result {

@@ -23,6 +23,7 @@ pub struct Serving {
 /// When the address is taken, or a role or the demo fails.
 pub async fn run(cx: Context, demo: Option<DemoArgs>) -> Result<()> {
     let address = cx.settings.listen_addr;
+    api::auth::Authenticator::of(&cx.settings, address)?;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address}; choose another address with --listen-addr (port 0: any free one)"))?;

@@ -34,6 +34,14 @@ pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// A secret that nobody guesses: 256 random bits, in hexadecimal digits.
+#[must_use]
+pub fn secret() -> String {
+    use rand::RngExt;
+    let bytes: [u8; 32] = rand::rng().random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The base and the number of an id in canonical form; None for anything else.
 #[must_use]
 pub fn split(id: &str) -> Option<(String, u32)> {

@@ -113,3 +113,30 @@ async fn what_the_web_layer_refuses_has_the_same_shape() {
     assert_eq!((head.status, head.text.as_str()), (200, ""));
     assert_eq!(c.get("/batch").await.headers[header::CACHE_CONTROL], "no-cache");
 }
+
+/// Routes that read no body.
+const NO_BODY: [&str; 4] =
+    ["POST /external-task/{id}/unlock", "POST /job/{id}/duedate/recalculate", "POST /job/{id}/execute", "POST /task/{id}/unclaim"];
+
+#[tokio::test]
+async fn the_body_of_every_route_is_bounded_in_depth_and_size() {
+    let limits = api::Limits { async_body_bytes: 1 << 20, upload_bytes: 1 << 20, ..api::Limits::default() };
+    let c = TestApp::with(limits).await.client();
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let large = format!("{{\"a\":\"{}\"}}", "x".repeat(3 << 20));
+    let mut unbounded = vec![];
+    for route in crate::tenants_routes::table() {
+        let form = route == "POST /deployment/create";
+        if route.starts_with("GET") || route.starts_with("DELETE") || form || NO_BODY.contains(&route.as_str()) {
+            continue;
+        }
+        let parts: Vec<&str> = route.split('/').map(|part| if part.starts_with('{') { "none" } else { part }).collect();
+        for (body, wanted) in [(&deep, [400, 413]), (&large, [413, 413])] {
+            let reply = c.raw(&parts.join("/"), JSON, body.clone()).await;
+            if !wanted.contains(&reply.status) || reply.json()["type"] != "InvalidRequestException" {
+                unbounded.push(format!("{route} answers {} {} to {} bytes", reply.status, reply.text, body.len()));
+            }
+        }
+    }
+    assert!(unbounded.is_empty(), "{unbounded:#?}");
+}

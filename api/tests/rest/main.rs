@@ -5,6 +5,7 @@
 mod batches;
 mod compatibility;
 mod hardening;
+mod login;
 mod support;
 mod tenants;
 mod tenants_batches;

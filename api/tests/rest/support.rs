@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::auth::{Authenticator, authenticate, hash_token};
 use api::{ApiState, Limits};
+use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, header};
-use axum::{Extension, Router};
+use axum::middleware::from_fn_with_state;
 use serde_json::{Value, json};
 use shared::queue::{Address, Consumer, MemoryQueue, Message, Queue, QueueName};
 use shared::store::sql::{StoreOptions, open_sql};
-use shared::store::{Caller, RunDue, Store, Tenants};
+use shared::store::{RunDue, Store};
 use shared::work::{Publisher, Steps};
 use tower::ServiceExt;
 
@@ -56,15 +58,21 @@ impl TestApp {
         Self { router, directory }
     }
 
-    /// The same server, asked by somebody.
+    /// The same server, asked by somebody who logs in: what he may touch is what his line says.
     pub fn of(&self, user: &str, tenants: &[&str]) -> Client {
-        let tenants = Tenants::Of(tenants.iter().map(|t| (*t).to_owned()).collect());
-        let caller = Caller { user: Some(user.to_owned()), tenants, read_only: false };
-        Client(self.router.clone().layer(Extension(caller)), self.directory.clone())
+        let tenants = if tenants.is_empty() { "none".to_owned() } else { tenants.join(",") };
+        self.with_users(&format!("{user} {} tenants={tenants}", hash_token(user)), Some(user))
+    }
+
+    /// The same server with these users, asked with this token.
+    pub fn with_users(&self, users: &str, token: Option<&str>) -> Client {
+        let users = Arc::new(Authenticator::new(users).unwrap());
+        let router = self.router.clone().layer(from_fn_with_state(users, authenticate));
+        Client { router, token: token.map(str::to_owned), _directory: self.directory.clone() }
     }
 
     pub fn client(&self) -> Client {
-        Client(self.router.clone(), self.directory.clone())
+        Client { router: self.router.clone(), token: None, _directory: self.directory.clone() }
     }
 }
 
@@ -96,11 +104,19 @@ async fn work(mut consumer: Box<dyn Consumer>, steps: Steps, store: Arc<dyn Stor
 
 /// Keeps the database's directory as long as it is there.
 #[derive(Clone)]
-pub struct Client(Router, #[expect(dead_code, reason = "held, not read")] Arc<tempfile::TempDir>);
+pub struct Client {
+    router: Router,
+    token: Option<String>,
+    _directory: Arc<tempfile::TempDir>,
+}
 
 impl Client {
-    pub async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.0.clone().oneshot(request).await.unwrap();
+    pub async fn send(&self, mut request: Request<Body>) -> Reply {
+        if let Some(token) = &self.token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().entry(header::AUTHORIZATION).or_insert(value);
+        }
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         Reply { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }

@@ -21,7 +21,7 @@ const OF_NOBODY: [&str; 9] = [
 ];
 
 /// "METHOD /path/{id}" of every route, out of the router's debug form: axum gives its table in no other way.
-fn table() -> BTreeSet<String> {
+pub fn table() -> BTreeSet<String> {
     let text = format!("{:?}", api::routes::all());
     let (routes, node) = text.split_once("node: Node { paths: {").expect("the router shows its paths");
     let mut table = BTreeSet::new();

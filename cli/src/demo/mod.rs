@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use shared::config::Login;
 use shared::store::Caller;
 use tokio::time::Instant;
 
@@ -41,7 +42,7 @@ pub struct DemoArgs {
 /// # Errors
 /// When anything does not go as it should: the demo is also a test.
 pub async fn run(serving: &Serving, args: &DemoArgs) -> Result<String> {
-    let client = Client::new(&serving.url);
+    let client = Client::new(&serving.url, Login::from_environment()?);
     let begun = Instant::now();
     let v1 = client.deploy("order-v1.bpmn", ORDER_V1).await?;
     let v2 = client.deploy("order-v2.bpmn", ORDER_V2).await?;

@@ -4,6 +4,7 @@
 //! the command line, which every user of the machine can read.
 
 mod duration;
+mod login;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::batch::{
@@ -19,9 +21,11 @@ use crate::batch::{
 };
 
 use duration::parse_duration;
-pub use secret::SecretUrl;
+pub use login::Login;
+pub use secret::{Secret, SecretUrl};
 
 const PLACES: &str = "Where things are";
+const SECURITY: &str = "Who may come in, and whom to trust";
 const BATCHES: &str = "Batches";
 const WORKING: &str = "Bounds of the workers";
 const QUEUES: &str = "Bounds of the queue";
@@ -31,17 +35,19 @@ const RUNNING: &str = "The process";
 pub const DEFAULT_DATABASE_URL: &str = "sqlite:drover.db";
 /// The largest file that is read for a secret.
 const MAX_SECRET_BYTES: u64 = 8 * 1024;
+/// The largest file of users, and of certificates.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// The database: postgres://user@host/name, or sqlite:file (drover serve only). A URL with a password belongs in the
-    /// environment or in a file [default of drover serve: sqlite:drover.db]
+    /// The database: postgres://user@host/name?sslmode=verify-full&sslrootcert=ca.pem, or sqlite:file (drover serve only). A URL
+    /// with a password belongs in the environment or in a file [default of drover serve: sqlite:drover.db]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = PLACES)]
     pub database_url: Option<SecretUrl>,
     /// A file that holds the database's URL
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", help_heading = PLACES)]
     pub database_url_file: Option<PathBuf>,
-    /// RabbitMQ: amqp://user@host:5672/vhost; RABBITMQ_URL and CLOUDAMQP_URL are read too. Without it drover serve keeps its
+    /// RabbitMQ: amqp://user@host:5672/vhost, with TLS amqps://user@host:5671/vhost; RABBITMQ_URL and CLOUDAMQP_URL are read too. Without it drover serve keeps its
     /// queue in the process
     #[arg(long, env = "AMQP_URL", hide_env_values = true, value_name = "URL", help_heading = PLACES)]
     pub amqp_url: Option<SecretUrl>,
@@ -61,6 +67,24 @@ pub struct Settings {
     /// A running engine (…/engine-rest) that owns the instances (not supported yet)
     #[arg(long, env = "DROVER_ENGINE", hide_env_values = true, value_name = "URL", help_heading = PLACES)]
     pub drover_engine: Option<SecretUrl>,
+
+    /// The users of the API, one a line: NAME HASH tenants=a,b|*|none [read-only]; `drover user hash` and `drover user token` make
+    /// the hashes. Required when LISTEN_ADDR is beyond loopback
+    #[arg(long, env = "AUTH_FILE", value_name = "FILE", help_heading = SECURITY)]
+    pub auth_file: Option<PathBuf>,
+    /// The same lines in the environment (not as an argument), separated by ;
+    #[arg(long, env = "AUTH_USERS", hide_env_values = true, value_name = "LINES", help_heading = SECURITY)]
+    pub auth_users: Option<Secret>,
+    /// Let an API beyond loopback serve anybody who reaches it: only where something in front decides who may
+    #[arg(long, env = "ALLOW_UNAUTHENTICATED", value_parser = FalseyValueParser::new(), help_heading = SECURITY)]
+    pub allow_unauthenticated: bool,
+    /// Certificates (PEM) of an authority of your own that vouches for an amqps:// broker, beside the public ones. For the
+    /// database: sslrootcert in its URL
+    #[arg(long, env = "AMQP_CA_FILE", value_name = "FILE", help_heading = SECURITY)]
+    pub amqp_ca_file: Option<PathBuf>,
+    /// What AMQP_CA_FILE holds, once it is read.
+    #[arg(skip)]
+    pub amqp_ca: Option<String>,
 
     /// batchJobsPerSeed: execution jobs that one seed step makes
     #[arg(long, env = "BATCH_JOBS_PER_SEED", default_value_t = DEFAULT_BATCH_JOBS_PER_SEED, value_name = "N", help_heading = BATCHES,
@@ -199,19 +223,22 @@ impl Settings {
         }
         let level = self.history_level;
         anyhow::ensure!(level == HistoryLevel::Full, "HISTORY_LEVEL={level:?}: only full is supported yet; unset it");
-        self.database_url = either("DATABASE_URL", self.database_url.take(), self.database_url_file.as_deref())?;
+        self.database_url = either("DATABASE_URL", self.database_url.take(), self.database_url_file.as_deref(), SecretUrl::new)?;
         let amqp = self.amqp_url.take().or_else(|| self.rabbitmq_url.take()).or_else(|| self.cloudamqp_url.take());
-        self.amqp_url = either("AMQP_URL", amqp, self.amqp_url_file.as_deref())?;
+        self.amqp_url = either("AMQP_URL", amqp, self.amqp_url_file.as_deref(), SecretUrl::new)?;
         if let Some(url) = &self.amqp_url {
-            anyhow::ensure!(
-                !url.has_scheme(&["amqps"]),
-                "AMQP_URL={url}: TLS to the broker is not supported yet; use amqp:// on a private network, or through a local TLS proxy"
-            );
-            anyhow::ensure!(url.has_scheme(&["amqp"]), "AMQP_URL={url}: it must begin with amqp://");
+            let known = url.has_scheme(&["amqp", "amqps"]);
+            anyhow::ensure!(known, "AMQP_URL={url}: it must begin with amqp://, or with amqps:// for TLS");
+            let plain = url.has_scheme(&["amqp"]) && self.amqp_ca_file.is_some();
+            anyhow::ensure!(!plain, "AMQP_CA_FILE is set, but AMQP_URL={url} is without TLS: begin it with amqps://");
         }
+        self.amqp_ca = self.amqp_ca_file.as_deref().map(|path| certificates("AMQP_CA_FILE", path)).transpose()?;
         if let Some(url) = &self.database_url {
             let known = url.has_scheme(&["postgres", "postgresql", "sqlite"]);
             anyhow::ensure!(known, "DATABASE_URL={url}: it must begin with postgres:// or sqlite:");
+            if let Some(path) = url.parameter("sslrootcert") {
+                certificates("sslrootcert of DATABASE_URL", Path::new(&path))?;
+            }
         }
         Ok(self)
     }
@@ -239,6 +266,18 @@ impl Settings {
         by_type.map_or(self.invocations_per_batch_job, |by| by.invocations)
     }
 
+    /// The lines of the API's users, if any are named.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or both ways at once.
+    pub fn users(&self) -> anyhow::Result<Option<String>> {
+        let Some(path) = &self.auth_file else {
+            return Ok(self.auth_users.as_ref().map(|users| users.expose().to_owned()).filter(|users| !users.trim().is_empty()));
+        };
+        anyhow::ensure!(self.auth_users.is_none(), "AUTH_FILE and AUTH_USERS are both set; unset one of them");
+        read("AUTH_FILE", path, MAX_FILE_BYTES).map(Some)
+    }
+
     /// The database's URL, the embedded default if none was given. Contains the password.
     #[must_use]
     pub fn database(&self) -> &str {
@@ -252,6 +291,11 @@ impl Settings {
 /// Names the argument's beginning, never the password.
 pub fn refuse_passwords_in_arguments(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     for argument in arguments {
+        let users = argument == "--auth-users" || argument.starts_with("--auth-users=");
+        anyhow::ensure!(
+            !users,
+            "--auth-users holds secrets, and every user of this machine can read arguments; set AUTH_USERS or AUTH_FILE"
+        );
         if secret::has_password(&argument) {
             let flag = argument.split_once("://").map_or("", |(before, _)| before);
             anyhow::bail!(
@@ -265,9 +309,8 @@ pub fn refuse_passwords_in_arguments(arguments: impl IntoIterator<Item = String>
 
 /// Is this variable set to something? (`NO_COLOR`.)
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the door for the environment")]
-pub fn is_set(variable: &str) -> bool {
-    std::env::var(variable).is_ok_and(|value| !value.is_empty())
+pub fn is_set(name: &str) -> bool {
+    variable(name).is_some()
 }
 
 /// The name of this machine, for workers' rows.
@@ -279,16 +322,36 @@ pub fn host() -> String {
     if name.trim().is_empty() { "localhost".into() } else { name.trim().to_owned() }
 }
 
-fn either(name: &str, url: Option<SecretUrl>, file: Option<&Path>) -> anyhow::Result<Option<SecretUrl>> {
+/// A secret that is given itself, or in a file.
+fn either<T>(name: &str, given: Option<T>, file: Option<&Path>, secret: fn(String) -> T) -> anyhow::Result<Option<T>> {
+    let Some(path) = file else { return Ok(given) };
+    anyhow::ensure!(given.is_none(), "{name} and {name}_FILE are both set; unset one of them");
+    let text = read(&format!("{name}_FILE"), path, MAX_SECRET_BYTES)?;
+    anyhow::ensure!(!text.trim().is_empty(), "{} ({name}_FILE) is empty", path.display());
+    Ok(Some(secret(text.trim().to_owned())))
+}
+
+/// A file of PEM certificates.
+fn certificates(name: &str, path: &Path) -> anyhow::Result<String> {
+    let text = read(name, path, MAX_FILE_BYTES)?;
+    anyhow::ensure!(text.contains("-----BEGIN CERTIFICATE-----"), "{} ({name}) holds no PEM certificate", path.display());
+    Ok(text)
+}
+
+fn read(name: &str, path: &Path, most: u64) -> anyhow::Result<String> {
     use anyhow::Context;
     use std::io::Read;
-    let Some(path) = file else { return Ok(url) };
-    anyhow::ensure!(url.is_none(), "{name} and {name}_FILE are both set; unset one of them");
     let mut text = String::new();
-    let opened = std::fs::File::open(path).with_context(|| format!("failed to open {} ({name}_FILE)", path.display()))?;
-    opened.take(MAX_SECRET_BYTES).read_to_string(&mut text).with_context(|| format!("failed to read {} ({name}_FILE)", path.display()))?;
-    anyhow::ensure!(!text.trim().is_empty(), "{} ({name}_FILE) is empty", path.display());
-    Ok(Some(SecretUrl::new(text.trim())))
+    let opened = std::fs::File::open(path).with_context(|| format!("failed to open {} ({name})", path.display()))?;
+    let read = opened.take(most + 1).read_to_string(&mut text).with_context(|| format!("failed to read {} ({name})", path.display()))?;
+    anyhow::ensure!(read as u64 <= most, "{} ({name}) is larger than {most} bytes", path.display());
+    Ok(text)
+}
+
+/// A variable that is set to something.
+#[expect(clippy::disallowed_methods, reason = "this is the door for the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn parse_by_type(text: &str) -> Result<ByType, String> {

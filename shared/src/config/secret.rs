@@ -1,4 +1,4 @@
-//! URLs that may hold a password: shown without it, wherever they are shown.
+//! Secrets, and URLs that may hold a password: shown without it, wherever they are shown.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -24,6 +24,13 @@ impl SecretUrl {
     pub fn has_scheme(&self, schemes: &[&str]) -> bool {
         self.0.split_once(':').is_some_and(|(scheme, _)| schemes.contains(&scheme))
     }
+
+    /// A parameter of its query, decoded.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        let (_, query) = self.0.split_once('?')?;
+        let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+        Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+    }
 }
 
 impl FromStr for SecretUrl {
@@ -38,7 +45,9 @@ impl fmt::Display for SecretUrl {
     /// Without user, password and query: each may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((scheme, rest)) = self.0.split_once("://") else {
-            return f.write_str(self.0.split('?').next().unwrap_or_default());
+            // A file's name is no secret. What is no URL may be one, put into the wrong variable.
+            let shown = if self.has_scheme(&["sqlite"]) { self.0.split('?').next().unwrap_or_default() } else { "(not a URL)" };
+            return f.write_str(shown);
         };
         let rest = rest.split('?').next().unwrap_or_default();
         // A password may hold a slash that nobody escaped: all before the last @ is left out.
@@ -50,6 +59,37 @@ impl fmt::Display for SecretUrl {
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is never shown: a password, a token, hashes of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself: for who must have it alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(text))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
     }
 }
 

@@ -49,9 +49,14 @@ fn a_password_is_never_shown_and_never_taken_from_the_command_line() {
     assert!(!format!("{url} {url:?}").contains("s3cr"), "{url}");
     let url = SecretUrl::new("postgres://u:s3cret@db/x?password=s3cret");
     assert_eq!(format!("{url}"), "postgres://db/x");
+    assert_eq!(format!("{} {}", SecretUrl::new("s3cret"), SecretUrl::new("sqlite:a/b.db?key=s3cret")), "(not a URL) sqlite:a/b.db");
     for refused in ["--database-url=postgres://u:pw@db/x", "amqp://u:p/w@host", "postgres://db/x?user=u&password=pw"] {
         let error = refuse_passwords_in_arguments(["drover".to_owned(), refused.to_owned()]).unwrap_err().to_string();
         assert!(error.contains("_FILE") && !error.contains("pw") && !error.contains("p/w"), "{error}");
+    }
+    for refused in ["--auth-users=ann s3cret", "--auth-users"] {
+        let error = refuse_passwords_in_arguments([refused.to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("AUTH_FILE") && !error.contains("s3cret"), "{error}");
     }
     let fine = ["serve", "--amqp-url=amqp://guest@host:5672/%2f", "--listen-addr=127.0.0.1:80", "http://host:8080/x"].map(str::to_owned);
     refuse_passwords_in_arguments(fine).unwrap();
@@ -102,9 +107,47 @@ fn times_have_units() {
 
 #[test]
 fn a_broker_url_that_cannot_work_is_refused_with_a_reason() {
-    for (url, reason) in [("amqps://user:s3cret@broker/x", "TLS"), ("http://broker", "amqp://")] {
+    for (url, reason) in [("http://user:s3cret@broker", "amqps://"), ("rabbit", "amqp://")] {
         let settings = Settings { amqp_url: Some(SecretUrl::new(url)), ..Settings::defaults() };
         let error = settings.resolve().unwrap_err().to_string();
         assert!(error.contains(reason) && !error.contains("s3cret"), "{error}");
     }
+}
+
+#[test]
+fn authorities_of_one_s_own_are_read_at_the_start() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let broker =
+        |url: &str| Settings { amqp_url: Some(SecretUrl::new(url)), amqp_ca_file: Some(path.clone().into()), ..Settings::defaults() };
+    let database = |path: &str| Settings {
+        database_url: Some(SecretUrl::new(format!("postgres://u:s3cret@db/x?sslmode=verify-full&sslrootcert={path}"))),
+        ..Settings::defaults()
+    };
+    for (settings, says) in [
+        (broker("amqps://host"), "holds no PEM certificate"),
+        (broker("amqp://host"), "begin it with amqps://"),
+        (database(&path), "holds no PEM certificate"),
+        (database("%2Fnowhere"), "failed to open /nowhere (sslrootcert of DATABASE_URL)"),
+    ] {
+        let error = format!("{:#}", settings.resolve().unwrap_err());
+        assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
+    }
+    std::fs::write(file.path(), "-----BEGIN CERTIFICATE-----").unwrap();
+    assert!(broker("amqps://host").resolve().unwrap().amqp_ca.is_some());
+    database(&path).resolve().unwrap();
+}
+
+#[test]
+fn users_of_the_api_come_from_a_file_or_the_environment() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "ann hash").unwrap();
+    let of_file = Settings { auth_file: Some(file.path().into()), ..Settings::defaults() };
+    assert_eq!(of_file.users().unwrap().as_deref(), Some("ann hash"));
+    let both = Settings { auth_users: Some(Secret::new("bob s3cret")), ..of_file };
+    assert!(both.users().unwrap_err().to_string().contains("both set"));
+    let of_variable = Settings { auth_file: None, ..both };
+    assert_eq!(of_variable.users().unwrap().as_deref(), Some("bob s3cret"));
+    assert!(!format!("{of_variable:?}").contains("s3cret"));
+    assert_eq!(Settings { auth_users: Some(Secret::new(" ")), ..Settings::defaults() }.users().unwrap(), None);
 }

@@ -20,9 +20,19 @@ pub struct Admin {
     pub shutdown: CancellationToken,
 }
 
-/// The three routes: served on ADMIN_ADDR, and by the API beside its own.
+/// The three routes: served on ADMIN_ADDR.
 pub fn router(admin: Admin) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics)).with_state(admin)
+    health_router(admin).merge(metrics_router())
+}
+
+/// `/healthz` and `/readyz`: open wherever they are served.
+pub fn health_router(admin: Admin) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(admin)
+}
+
+/// `/metrics`: what the whole fleet does.
+pub fn metrics_router() -> Router {
+    Router::new().route("/metrics", get(metrics))
 }
 
 async fn healthz(State(admin): State<Admin>) -> Response {

@@ -74,7 +74,7 @@ async fn check_store(store: Arc<dyn Store>) -> Checked {
 /// The queue. A broker that is away is no error: it is connected to in the background.
 pub fn open_queue(settings: &Settings, health: &Health) -> Arc<dyn Queue> {
     let queue: Arc<dyn Queue> = match &settings.amqp_url {
-        Some(url) => Arc::new(AmqpQueue::open(url, &AmqpBounds::from(settings))),
+        Some(url) => Arc::new(AmqpQueue::open_trusting(url, settings.amqp_ca.clone(), &AmqpBounds::from(settings))),
         None => Arc::new(MemoryQueue::new(settings.queue_capacity as usize)),
     };
     let checked = queue.clone();

@@ -42,7 +42,15 @@ pub struct PrivateBroker {
     port: u16,
     distribution_port: u16,
     mapper_port: u16,
+    /// Where it also listens with TLS.
+    tls_port: Option<u16>,
     process: Child,
+}
+
+/// What a broker shows to who connects with TLS: PEM texts.
+pub struct BrokerCertificate {
+    pub certificate: String,
+    pub key: String,
 }
 
 impl PrivateBroker {
@@ -51,13 +59,22 @@ impl PrivateBroker {
     /// # Errors
     /// When RabbitMQ is not installed or does not start in time; its log is told.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// The same; with a certificate it listens with TLS too.
+    ///
+    /// # Errors
+    /// As [`PrivateBroker::start`].
+    pub async fn start_with(certificate: Option<&BrokerCertificate>) -> anyhow::Result<Self> {
         ensure!(Path::new(SCRIPTS).is_dir(), "{SCRIPTS} is missing: install the package rabbitmq-server");
         let folder = tempfile::Builder::new().prefix("drover-broker-").tempdir()?;
         std::fs::write(folder.path().join("plugins"), "[].\n")?;
         let [port, distribution_port, mapper_port] = [free_port()?, free_port()?, free_port()?];
+        let tls_port = certificate.map(|certificate| listen_with_tls(folder.path(), certificate)).transpose()?;
         let node = format!("drover{port}@localhost");
         let process = server(folder.path(), &node, port, distribution_port, mapper_port)?;
-        let mut broker = Self { folder, node, port, distribution_port, mapper_port, process };
+        let mut broker = Self { folder, node, port, distribution_port, mapper_port, tls_port, process };
         broker.wait().await?;
         Ok(broker)
     }
@@ -65,6 +82,16 @@ impl PrivateBroker {
     #[must_use]
     pub fn url(&self) -> SecretUrl {
         SecretUrl::new(format!("amqp://127.0.0.1:{}/%2f", self.port))
+    }
+
+    /// Its address with TLS, by this name of the machine.
+    ///
+    /// # Panics
+    /// When it was started without a certificate.
+    #[must_use]
+    pub fn tls_url(&self, host: &str, password: &str) -> SecretUrl {
+        let port = self.tls_port.expect("it was started with a certificate");
+        SecretUrl::new(format!("amqps://guest:{password}@{host}:{port}/%2f"))
     }
 
     /// Kills the node (as `kill -9` does), and starts it again with what is on its disk.
@@ -127,6 +154,22 @@ impl Drop for PrivateBroker {
     }
 }
 
+/// Writes the node's configuration; the port it will listen on.
+fn listen_with_tls(folder: &Path, certificate: &BrokerCertificate) -> anyhow::Result<u16> {
+    let port = free_port()?;
+    let path = |name: &str| folder.join(name);
+    std::fs::write(path("cert.pem"), &certificate.certificate)?;
+    std::fs::write(path("key.pem"), &certificate.key)?;
+    let conf = format!(
+        "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.certfile = {}\nssl_options.keyfile = {}\nssl_options.verify = verify_none\n\
+         ssl_options.fail_if_no_peer_cert = false\n",
+        path("cert.pem").display(),
+        path("key.pem").display()
+    );
+    std::fs::write(path("rabbitmq.conf"), conf)?;
+    Ok(port)
+}
+
 fn free_port() -> anyhow::Result<u16> {
     for _ in 0..200 {
         let port = rand::rng().random_range(PORTS);
@@ -163,7 +206,7 @@ fn environment(command: &mut Command, folder: &Path, node: &str, port: u16, dist
         .env("RABBITMQ_LOG_BASE", path("log"))
         .env("RABBITMQ_PID_FILE", path("pid"))
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins"))
-        .env("RABBITMQ_CONFIG_FILE", path("rabbitmq"))
+        .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
         .env("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced"))
         .env("RABBITMQ_GENERATED_CONFIG_DIR", path("generated"))
         .env("RABBITMQ_SCHEMA_DIR", path("schema"))

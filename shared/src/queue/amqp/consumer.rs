@@ -11,11 +11,12 @@ use futures::StreamExt;
 use lapin::message::Delivery as LapinDelivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::connect::Endpoint;
 use super::delivery::{AmqpDelivery, REQUEUE};
 use super::{AmqpQueue, Broker, CONNECTING, CONSUMING, STOPPED, topology};
 use crate::queue::{Consumer, Delivery, Message, MessageError, QueueName};
@@ -48,7 +49,7 @@ pub(super) fn start(queue: &AmqpQueue, name: QueueName, prefetch: u16) -> AmqpCo
     let (outgoing, incoming) = mpsc::channel(usize::from(prefetch));
     let state = queue.broker.register_consumer();
     let supervisor = Supervisor {
-        url: queue.url.clone(),
+        endpoint: queue.endpoint.clone(),
         broker: queue.broker.clone(),
         name,
         prefetch,
@@ -95,7 +96,7 @@ impl Consumer for AmqpConsumer {
 }
 
 struct Supervisor {
-    url: String,
+    endpoint: Endpoint,
     broker: Arc<Broker>,
     name: QueueName,
     prefetch: u16,
@@ -152,8 +153,7 @@ impl Supervisor {
     }
 
     async fn connect(&self) -> lapin::Result<Session> {
-        let properties = ConnectionProperties::default().with_connection_name(format!("drover consumer of {}", self.name.name()).into());
-        let connection = Connection::connect_with_runtime(&self.url, properties, async_rs::Runtime::tokio_current()).await?;
+        let connection = self.endpoint.connect(&format!("drover consumer of {}", self.name.name())).await?;
         self.broker.set_degraded(topology::declare(&connection).await?);
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;

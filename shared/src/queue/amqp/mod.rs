@@ -4,6 +4,7 @@
 //! one error and then nothing for ever. So every consumer has a supervisor that builds all anew, and the publishing side
 //! is a pool that throws away what is dead. URLs hold passwords: they are never logged.
 
+mod connect;
 mod consumer;
 mod delivery;
 mod publisher;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::connect::Endpoint;
 use self::publisher::{Outgoing, Publisher};
 use self::topology::{EVENTS, WORK};
 use super::{BatchEvent, Consumer, Error, Message, Queue, QueueName};
@@ -100,7 +102,7 @@ impl Broker {
 }
 
 pub struct AmqpQueue {
-    url: String,
+    endpoint: Endpoint,
     broker: Arc<Broker>,
     publisher: Arc<Publisher>,
     tasks: Tasks,
@@ -113,11 +115,18 @@ impl AmqpQueue {
     /// Begins to connect, in the background; must be called on a tokio runtime. A broker that is away is no error.
     #[must_use]
     pub fn open(url: &SecretUrl, bounds: &AmqpBounds) -> Self {
-        let url = url::with_defaults(url.expose());
+        Self::open_trusting(url, None, bounds)
+    }
+
+    /// The same; of `amqps://` also brokers are trusted that an authority of one's own vouches for, whose certificates (PEM)
+    /// these are.
+    #[must_use]
+    pub fn open_trusting(url: &SecretUrl, authority: Option<String>, bounds: &AmqpBounds) -> Self {
+        let endpoint = Endpoint::new(url::with_defaults(url.expose()), authority);
         let (broker, tasks, closing) = (Arc::new(Broker::default()), Tasks::new(), CancellationToken::new());
-        let publisher = Arc::new(Publisher::new(&url, *bounds, broker.clone()));
+        let publisher = Arc::new(Publisher::new(endpoint.clone(), *bounds, broker.clone()));
         tasks.spawn("amqp publisher", publisher::keep_connected(publisher.clone(), closing.clone()));
-        Self { url, broker, publisher, tasks, _ends: closing.clone().drop_guard(), closing }
+        Self { endpoint, broker, publisher, tasks, _ends: closing.clone().drop_guard(), closing }
     }
 }
 

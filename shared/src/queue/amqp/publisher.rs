@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Hook, HookError, Metrics, Object, RecycleError, RecycleResult};
-use deadpool_lapin::lapin::{BasicProperties, Channel, ConnectionProperties, ConnectionStatus, PublisherConfirm};
+use deadpool_lapin::lapin::{BasicProperties, Channel, ConnectionStatus, PublisherConfirm};
 use deadpool_lapin::{PoolError, Runtime};
 use lapin::Confirmation;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::connect::{Connections, Endpoint};
 use super::{AmqpBounds, Broker, topology};
 use crate::queue::{Error, QueueName};
 use crate::service::{Backoff, chain};
@@ -58,7 +59,7 @@ struct ConfirmChannel {
 }
 
 struct ConfirmChannels {
-    connections: deadpool_lapin::Pool,
+    connections: managed::Pool<Connections>,
 }
 
 impl managed::Manager for ConfirmChannels {
@@ -80,16 +81,15 @@ impl managed::Manager for ConfirmChannels {
 }
 
 pub(super) struct Publisher {
-    connections: deadpool_lapin::Pool,
+    connections: managed::Pool<Connections>,
     channels: managed::Pool<ConfirmChannels>,
     bounds: AmqpBounds,
     broker: Arc<Broker>,
 }
 
 impl Publisher {
-    pub(super) fn new(url: &str, bounds: AmqpBounds, broker: Arc<Broker>) -> Self {
-        let properties = || ConnectionProperties::default().with_connection_name("drover publisher".into());
-        let manager = deadpool_lapin::Manager::new(url, properties, async_rs::Runtime::tokio_current());
+    pub(super) fn new(endpoint: Endpoint, bounds: AmqpBounds, broker: Arc<Broker>) -> Self {
+        let manager = Connections::new(endpoint, "drover publisher");
         let declared = broker.clone();
         let declare = Hook::async_fn(move |connection: &mut lapin::Connection, _| {
             let broker = declared.clone();
@@ -99,7 +99,7 @@ impl Publisher {
             })
         });
         // Both pools have a runtime, which is all that building one can lack.
-        let connections = deadpool_lapin::Pool::builder(manager)
+        let connections = managed::Pool::builder(manager)
             .max_size(bounds.connections.max(1))
             .wait_timeout(Some(WAIT_TIMEOUT))
             .create_timeout(Some(CREATE_TIMEOUT))
