@@ -1,18 +1,21 @@
 //! Bodies of millions of ids: read once, in bounded memory, their ids kept in a temporary file (design §7.1).
 //!
-//! Files live in the system's temporary directory and are gone with the value that holds them.
+//! Files live in the system's temporary directory without a name: they are gone with the value that holds them, and with a
+//! process that is killed.
 
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use axum::body::Body;
 use futures::StreamExt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use tempfile::NamedTempFile;
+use shared::fail_point::{Boundary, passes};
 use tokio::io::AsyncWriteExt;
 
 use crate::error::ApiError;
@@ -46,7 +49,7 @@ const KNOWN: [&str; 16] = [
 
 /// The ids of a body: one a line.
 pub struct Ids {
-    file: NamedTempFile,
+    file: Arc<File>,
     pub count: u64,
     pub has_null: bool,
 }
@@ -55,16 +58,13 @@ impl Ids {
     /// Pages of the ids, from the beginning.
     #[must_use]
     pub fn pages(&self) -> Box<dyn Iterator<Item = io::Result<Vec<String>>> + Send> {
-        match self.file.reopen() {
-            Ok(file) => Box::new(Pages(BufReader::new(file))),
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        }
+        Box::new(Pages(BufReader::new(At { file: Arc::clone(&self.file), offset: 0 })))
     }
 }
 
 /// Ids being written, one a line.
 pub struct IdWriter {
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<File>,
     count: u64,
     has_null: bool,
 }
@@ -73,7 +73,7 @@ impl IdWriter {
     /// # Errors
     /// When there is no temporary directory.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { file: BufWriter::new(NamedTempFile::new()?), count: 0, has_null: false })
+        Ok(Self { file: BufWriter::new(tempfile::tempfile()?), count: 0, has_null: false })
     }
 
     /// # Errors
@@ -88,11 +88,25 @@ impl IdWriter {
     /// When the disk is full.
     pub fn finish(self) -> io::Result<Ids> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Ids { file, count: self.count, has_null: self.has_null })
+        Ok(Ids { file: Arc::new(file), count: self.count, has_null: self.has_null })
     }
 }
 
-struct Pages(BufReader<File>);
+/// One reader of a file that several read, each from the beginning.
+struct At {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(into, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+struct Pages(BufReader<At>);
 
 impl Iterator for Pages {
     type Item = io::Result<Vec<String>>;
@@ -128,6 +142,9 @@ pub struct Spooled {
 pub async fn read(body: Body, most: u64, rest: usize) -> Result<Spooled, ApiError> {
     let file = receive(body, most).await?;
     let parsed = tokio::task::spawn_blocking(move || parse(BufReader::new(file), rest as u64)).await;
+    if !passes("request", Boundary::Spooled) {
+        return Err(disk(&io::Error::other("a fail point asks for it")));
+    }
     parsed.unwrap_or_else(|error| Err(disk(&io::Error::other(error))))
 }
 

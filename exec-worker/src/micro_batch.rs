@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use shared::fail_point::{Boundary, passes};
 use shared::id;
 use shared::job::WorkRef;
-use shared::queue::{Address, Delivery, Message};
+use shared::queue::{Address, Delivery, Message, QueueName};
 use shared::service::{Context, LoopReport, chain, panic_text};
 use shared::store::{Error, RunDue};
 use shared::work::{Done, Steps};
@@ -44,7 +45,7 @@ impl Executor {
         let sorted = sort(&deliveries);
         metrics::histogram!("drover_micro_batch_size").record(deliveries.len() as f64);
         let begun = Instant::now();
-        if self.all(&sorted).await {
+        if self.all(&sorted).await && worker::may_ack(&deliveries, QueueName::Exec) {
             worker::settle_all(deliveries).await;
         }
         // Else dropping them gives them back.
@@ -152,9 +153,12 @@ impl Executor {
             }
         }
         let rest = Message::to(Address::Instance { instance: instance.to_owned() });
-        if let Some(Err(error)) = self.cx.queue.publish(&[rest]).await.pop() {
+        if passes("run_due_job", Boundary::BeforePublish)
+            && let Some(Err(error)) = self.cx.queue.publish(&[rest]).await.pop()
+        {
             tracing::debug!(%error, "not published; the next wake finds it");
         }
+        let _ = passes("run_due_job", Boundary::AfterPublish);
         Ok((ran, 0))
     }
 

@@ -7,6 +7,7 @@
 mod census;
 
 use shared::clock::Millis;
+use shared::fail_point::{Boundary, passes};
 use shared::queue::{Address, QueueName};
 use shared::service::Context;
 use shared::store::{self, RunDue, WakeLimits};
@@ -48,10 +49,16 @@ async fn bury(cx: &Context, steps: &Steps) -> anyhow::Result<()> {
     worker::each(cx, QueueName::Dead, cx.settings.monitor_prefetch, |address| async move {
         metrics::counter!("drover_dead_letters_total").increment(1);
         tracing::warn!(?address, "a message was given back too often; its row is found by the next wake");
-        match address {
-            Address::Seed { batch } | Address::Execute { batch, .. } | Address::Monitor { batch } => steps.look([batch]).await,
-            Address::Instance { .. } | Address::Timer { .. } => Ok(()),
-        }
+        let looked = match address {
+            Address::Seed { batch } | Address::Execute { batch, .. } | Address::Monitor { batch }
+                if passes("dead", Boundary::BeforePublish) =>
+            {
+                steps.look([batch]).await
+            }
+            _ => Ok(()),
+        };
+        let _ = passes("dead", Boundary::AfterPublish);
+        looked
     })
     .await
 }

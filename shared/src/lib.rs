@@ -12,10 +12,12 @@
 //! | [`service`], [`config`], [`telemetry`] | what every process has: bootstrap, settings, logs and metrics | |
 //! | [`worker`] | what the loops of the roles share | |
 //! | [`clock`], [`id`] | the doors for time and randomness | |
+//! | [`fail_point`] | where tests make a process die; nothing in a release | |
 
 pub mod batch;
 pub mod clock;
 pub mod config;
+pub mod fail_point;
 pub mod id;
 pub mod job;
 pub mod migration;

@@ -175,6 +175,10 @@ pub struct Settings {
     /// How long a process may finish what it has in hand after SIGTERM or SIGINT; a second signal ends it at once (exit code 130)
     #[arg(long, env = "SHUTDOWN_GRACE", default_value = "25s", value_parser = parse_duration, value_name = "TIME", help_heading = RUNNING)]
     pub shutdown_grace: Duration,
+    /// What a build for tests does at its fail points (see `shared::fail_point`)
+    #[cfg(feature = "fail-points")]
+    #[arg(long, env = "DROVER_FAIL_POINTS", hide = true)]
+    pub fail_points: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

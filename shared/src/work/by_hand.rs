@@ -2,6 +2,7 @@
 //! due date, suspension and retries say.
 
 use super::Steps;
+use crate::fail_point::{Boundary, passes};
 use crate::id::{FIRST_EXECUTION_JOB, MONITOR_JOB, SEED_JOB};
 use crate::job::{Failure, WorkRef};
 use crate::queue::{BatchEvent, Message};
@@ -46,8 +47,11 @@ impl Steps {
         let portion = Portion { work: job.clone(), jobs: Some(1) };
         let executed = self.store.execute(&[portion], &Mode::ByHand, &*self.decide).await?;
         let next: Vec<Message> = executed.next.iter().cloned().map(Message::to).collect();
-        self.publish(&next).await;
+        if passes("execute_by_hand", Boundary::BeforePublish) {
+            self.publish(&next).await;
+        }
         self.look([job.batch.clone()]).await?;
+        let _ = passes("execute_by_hand", Boundary::AfterPublish);
         if !executed.gone.is_empty() {
             return Ok(ByHand::NoSuchJob);
         }

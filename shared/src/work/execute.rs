@@ -1,6 +1,7 @@
 //! Executing (design §7.3): many rows in one transaction; careful, one row, on evidence of a death.
 
 use super::Steps;
+use crate::fail_point::{Boundary, passes};
 use crate::job::{Failure, WorkRef};
 use crate::queue::Message;
 use crate::service::chain;
@@ -128,8 +129,12 @@ impl Steps {
     /// What follows a commit: next attempts, then the look at each batch touched.
     async fn after(&self, portions: &[Portion], executed: &Executed) -> Result<(), Error> {
         let next: Vec<Message> = executed.next.iter().cloned().map(Message::to).collect();
-        self.publish(&next).await;
-        self.look(portions.iter().map(|p| p.work.batch.clone())).await
+        if passes("execute", Boundary::BeforePublish) {
+            self.publish(&next).await;
+        }
+        let looked = self.look(portions.iter().map(|p| p.work.batch.clone())).await;
+        let _ = passes("execute", Boundary::AfterPublish);
+        looked
     }
 }
 

@@ -1,6 +1,7 @@
 //! Completing (design §7.5): one statement decides.
 
 use super::Steps;
+use crate::fail_point::{Boundary, passes};
 use crate::queue::BatchEvent;
 use crate::store::Error;
 
@@ -12,7 +13,10 @@ impl Steps {
     pub async fn monitor(&self, batch: &str) -> Result<bool, Error> {
         if self.store.complete(batch).await? {
             tracing::info!(batch, "batch completed");
-            self.announce(BatchEvent::Completed, batch).await;
+            if passes("complete", Boundary::BeforePublish) {
+                self.announce(BatchEvent::Completed, batch).await;
+            }
+            let _ = passes("complete", Boundary::AfterPublish);
             return Ok(true);
         }
         self.look([batch.to_owned()]).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::fail_point::{Boundary, passes};
 use crate::queue::{Address, BatchEvent, Message, Queue};
 
 /// What waits to be published, at most; what comes beyond is dropped, since the rows stand and wake finds them.
@@ -48,6 +49,9 @@ impl Publisher {
 async fn run(queue: Arc<dyn Queue>, mut notes: mpsc::Receiver<Note>) {
     let mut together = vec![];
     while notes.recv_many(&mut together, TOGETHER).await > 0 {
+        if !passes("publisher", Boundary::BeforePublish) {
+            together.clear();
+        }
         let mut wakes = vec![];
         for note in together.drain(..) {
             match note {
@@ -65,5 +69,6 @@ async fn run(queue: Arc<dyn Queue>, mut notes: mpsc::Receiver<Note>) {
                 tracing::warn!(failed, of = wakes.len(), "wakes were not published; they are found by the next wake");
             }
         }
+        let _ = passes("publisher", Boundary::AfterPublish);
     }
 }

@@ -1,6 +1,7 @@
 //! Seeding (design §7.2): chunks become runs while there is room in the window.
 
 use super::Steps;
+use crate::fail_point::{Boundary, passes};
 use crate::job::WorkRef;
 use crate::queue::{Address, Message};
 use crate::store::{Error, SeedRoom, Seeded};
@@ -12,12 +13,15 @@ impl Steps {
     /// When the database could not be reached or took too long for the batch lock; a later wake covers it.
     pub async fn seed(&self, batch: &str) -> Result<usize, Error> {
         let Some(seeded) = self.store.seed(batch, SeedRoom::Window).await? else { return Ok(0) };
-        self.wake_runs(batch, &seeded).await;
+        if passes("seed", Boundary::BeforePublish) {
+            self.wake_runs(batch, &seeded).await;
+        }
         if seeded.room_left {
             self.publish(&[Message::to(Address::Seed { batch: batch.to_owned() })]).await;
         } else {
             self.look([batch.to_owned()]).await?;
         }
+        let _ = passes("seed", Boundary::AfterPublish);
         Ok(seeded.runs.len())
     }
 

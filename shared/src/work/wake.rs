@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Steps, look::progress};
+use crate::fail_point::{Boundary, passes};
 use crate::queue::{Address, Message};
 use crate::store::{Error, WakeLimits, Woken};
 
@@ -26,7 +27,10 @@ impl Steps {
         let instances = woken.instances.iter().map(|instance| Address::Instance { instance: instance.clone() });
         let timers = woken.timers.iter().map(|timer| Address::Timer { timer: timer.clone() });
         let messages: Vec<Message> = works.chain(instances).chain(timers).map(Message::to).collect();
-        self.publish(&messages).await;
+        if !messages.is_empty() && passes("wake", Boundary::BeforePublish) {
+            self.publish(&messages).await;
+            let _ = passes("wake", Boundary::AfterPublish);
+        }
         Ok(woken)
     }
 
@@ -52,7 +56,10 @@ impl Steps {
             after = Some(last);
         }
         sweep.held = held;
-        self.publish(&stalled).await;
+        if !stalled.is_empty() && passes("sweep", Boundary::BeforePublish) {
+            self.publish(&stalled).await;
+            let _ = passes("sweep", Boundary::AfterPublish);
+        }
         Ok(stalled.len())
     }
 }

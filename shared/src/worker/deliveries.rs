@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::{store_backoff, wait_for_store};
+use crate::fail_point::{self, Boundary, passes};
 use crate::queue::{Address, Delivery, QueueName};
 use crate::service::{Context, LoopReport, panic_text};
 use crate::store;
@@ -34,7 +35,7 @@ where
             () = cx.shutdown.cancelled() => break,
             Some(()) = under_way.next() => {}
             delivery = consumer.next(), if under_way.len() < usize::from(prefetch) => match delivery {
-                Some(delivery) => under_way.push(one(cx, delivery, &handle, &report)),
+                Some(delivery) => under_way.push(one(cx, queue, delivery, &handle, &report)),
                 None => break,
             },
         }
@@ -44,7 +45,7 @@ where
     Ok(())
 }
 
-async fn one<H, F, T>(cx: &Context, delivery: Box<dyn Delivery>, handle: &H, report: &LoopReport)
+async fn one<H, F, T>(cx: &Context, queue: QueueName, delivery: Box<dyn Delivery>, handle: &H, report: &LoopReport)
 where
     H: Fn(Address) -> F,
     F: Future<Output = Result<T, store::Error>>,
@@ -72,7 +73,29 @@ where
             }
         }
     }
-    delivery.ack().await;
+    if passes(handler_of(&delivery.message().address, queue), Boundary::BeforeAck) {
+        delivery.ack().await;
+    } else {
+        delivery.give_back().await;
+    }
+}
+
+/// Who handles what comes out of this queue, as its fail points are named.
+fn handler_of(address: &Address, queue: QueueName) -> &'static str {
+    match (queue, address) {
+        (QueueName::Dead, _) => "dead",
+        (_, Address::Seed { .. }) => "seed",
+        (_, Address::Monitor { .. }) => "complete",
+        (_, Address::Timer { .. }) => "run_timer",
+        (_, Address::Execute { .. }) => "execute",
+        (_, Address::Instance { .. }) => "run_due_job",
+    }
+}
+
+/// The fail points before the acks of what was handled together. False: it is to be given back.
+#[must_use]
+pub fn may_ack(deliveries: &[Box<dyn Delivery>], queue: QueueName) -> bool {
+    !fail_point::COMPILED || deliveries.iter().all(|delivery| passes(handler_of(&delivery.message().address, queue), Boundary::BeforeAck))
 }
 
 /// Acks all of them, pipelined.

@@ -7,7 +7,7 @@ mod deliveries;
 mod period;
 mod pulse;
 
-pub use deliveries::{each, settle_all};
+pub use deliveries::{each, may_ack, settle_all};
 pub use period::every;
 pub use pulse::{Pulse, heartbeat};
 

@@ -13,6 +13,7 @@ use super::error::mapped;
 use super::value::RowOf;
 use super::{Backend, Column, Columns, Row, SLOW, STATEMENT_TIMEOUT, SqlStore, Value, Verb, dialect, params};
 use crate::clock::Millis;
+use crate::fail_point::{self, Asked, Boundary, reach};
 use crate::store::Error;
 
 const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
@@ -33,6 +34,8 @@ pub(crate) enum Tx {
 pub(crate) struct Open<DB: Database> {
     verb: Verb,
     begun: Instant,
+    /// Has a statement locked something? For the fail point after it.
+    locked: bool,
     tx: Transaction<'static, DB>,
     /// SQLite's writer's turn, given on only after the commit or the rollback was asked for.
     turn: Option<OwnedSemaphorePermit>,
@@ -63,6 +66,10 @@ impl<DB: Database> Open<DB> {
 
     async fn commit(self) -> Result<(), Error> {
         let verb = self.verb.name;
+        if let Err(asked) = reach(verb, Boundary::BeforeCommit) {
+            self.rollback().await;
+            return Err(asked_for(verb, asked));
+        }
         let done = self.tx.commit().await;
         drop(self.turn);
         let took = self.begun.elapsed();
@@ -70,7 +77,32 @@ impl<DB: Database> Open<DB> {
         if took > SLOW {
             tracing::warn!(verb, took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "slow store verb");
         }
-        done.map_err(|e| mapped(verb, e))
+        done.map_err(|e| mapped(verb, e))?;
+        reach(verb, Boundary::AfterCommit).map_err(|asked| asked_for(verb, asked))
+    }
+
+    /// The fail point after the first statement that locks.
+    fn answered(&mut self, sql: &str) -> Result<(), Error> {
+        if !fail_point::COMPILED || self.locked || !locks(sql) {
+            return Ok(());
+        }
+        self.locked = true;
+        reach(self.verb.name, Boundary::AfterLock).map_err(|asked| asked_for(self.verb.name, asked))
+    }
+}
+
+fn locks(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    ["{for", "{skip locked}"].iter().any(|token| sql.contains(token))
+        || ["INSERT", "UPDATE", "DELETE"].iter().any(|word| sql.starts_with(word))
+}
+
+/// What a fail point asks for, as the database would say it.
+fn asked_for(verb: &'static str, asked: Asked) -> Error {
+    let source = "a fail point asks for it".into();
+    match asked {
+        Asked::Away => Error::Unavailable { verb, source },
+        Asked::Refused => Error::Statement { verb, source },
     }
 }
 
@@ -81,18 +113,24 @@ impl SqlStore {
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) if verb.timeout == STATEMENT_TIMEOUT => {
-                Tx::Postgres(Open { verb, begun, tx: pool.begin().await.map_err(fail)?, turn: None })
+                Tx::Postgres(Open { verb, begun, locked: false, tx: pool.begin().await.map_err(fail)?, turn: None })
             }
             Backend::Postgres(pool) => {
                 let ms = verb.timeout.as_millis();
                 let begin = format!("BEGIN; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}");
-                Tx::Postgres(Open { verb, begun, tx: pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?, turn: None })
+                Tx::Postgres(Open {
+                    verb,
+                    begun,
+                    locked: false,
+                    tx: pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?,
+                    turn: None,
+                })
             }
             Backend::Sqlite { writer, turn, .. } => {
                 let turn = tokio::time::timeout(verb.timeout, turn.clone().acquire_owned()).await;
                 let turn = turn.map_err(|_| Error::TimedOut { verb: verb.name })?.map_err(|_| fail(sqlx::Error::PoolClosed))?;
                 let begin = if verb.durable { BEGIN_DURABLE } else { BEGIN_NORMAL };
-                Tx::Sqlite(Open { verb, begun, tx: writer.begin_with(begin).await.map_err(fail)?, turn: Some(turn) })
+                Tx::Sqlite(Open { verb, begun, locked: false, tx: writer.begin_with(begin).await.map_err(fail)?, turn: Some(turn) })
             }
         })
     }
@@ -104,9 +142,11 @@ impl SqlStore {
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
                 let tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(fail)?;
-                Tx::Postgres(Open { verb, begun, tx, turn: None })
+                Tx::Postgres(Open { verb, begun, locked: false, tx, turn: None })
             }
-            Backend::Sqlite { readers, .. } => Tx::Sqlite(Open { verb, begun, tx: readers.begin().await.map_err(fail)?, turn: None }),
+            Backend::Sqlite { readers, .. } => {
+                Tx::Sqlite(Open { verb, begun, locked: false, tx: readers.begin().await.map_err(fail)?, turn: None })
+            }
         })
     }
 }
@@ -127,17 +167,24 @@ impl Tx {
         }
     }
 
+    /// The fail point at which something with an id is met.
+    pub(crate) fn meet(&self, boundary: Boundary, id: &str) -> Result<(), Error> {
+        fail_point::meet(self.verb(), boundary, id).map_err(|asked| asked_for(self.verb(), asked))
+    }
+
     /// All rows of the answer. The statement must bound them.
     pub(crate) async fn all(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
         let verb = self.verb();
-        let sql = dialect::render(self.dialect(), sql);
+        let rendered = dialect::render(self.dialect(), sql);
         match self {
             Self::Postgres(tx) => {
-                let rows = bind_postgres(sql, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                let rows = bind_postgres(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                tx.answered(sql)?;
                 Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Postgres(row) }).collect())
             }
             Self::Sqlite(tx) => {
-                let rows = bind_sqlite(sql, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                let rows = bind_sqlite(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                tx.answered(sql)?;
                 Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Sqlite(row) }).collect())
             }
         }
@@ -157,12 +204,17 @@ impl Tx {
     /// How many rows the statement changed.
     pub(crate) async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64, Error> {
         let verb = self.verb();
-        let sql = dialect::render(self.dialect(), sql);
+        let rendered = dialect::render(self.dialect(), sql);
         let done = match self {
-            Self::Postgres(tx) => bind_postgres(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
-            Self::Sqlite(tx) => bind_sqlite(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Self::Postgres(tx) => bind_postgres(rendered, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Self::Sqlite(tx) => bind_sqlite(rendered, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
         };
-        done.map_err(|e| mapped(verb, e))
+        let rows = done.map_err(|e| mapped(verb, e))?;
+        match self {
+            Self::Postgres(tx) => tx.answered(sql)?,
+            Self::Sqlite(tx) => tx.answered(sql)?,
+        }
+        Ok(rows)
     }
 
     /// Inserts many rows in one statement; `conflict` is the text after it, such as `ON CONFLICT DO NOTHING`;

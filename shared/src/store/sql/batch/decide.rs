@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::BatchConfiguration;
 use crate::clock::Millis;
+use crate::fail_point::{self, Boundary};
 use crate::id;
 use crate::job::Failure;
 use crate::process::definition::ProcessDefinition;
@@ -52,6 +53,9 @@ impl SqlStore {
     ) -> Result<(), Error> {
         let mut definitions = self.hold_definitions(tx, attempts).await?;
         let all: BTreeSet<String> = attempts.iter().flat_map(instances_of).collect();
+        if fail_point::COMPILED {
+            all.iter().try_for_each(|id| tx.meet(Boundary::Instance, id))?;
+        }
         let mut held = hold(tx, &all, Lock::None, attempts).await?;
         self.find_current(tx, attempts, &held, &mut definitions).await?;
         self.decide_items(now, attempts, &all, &mut held, &definitions, decide);
