@@ -177,11 +177,16 @@ impl Http {
         self.ok(path).await["count"].as_u64().unwrap()
     }
 
-    /// Deploys a process; gives its definition's id.
-    pub async fn deploy(&self, xml: &str) -> String {
+    /// Deploys a process; gives status and body.
+    pub async fn try_deploy(&self, xml: &str) -> (u16, Value) {
         let file = reqwest::multipart::Part::text(xml.to_owned()).file_name("process.bpmn");
         let form = reqwest::multipart::Form::new().text("deployment-name", "test").part("data", file);
-        let (status, body) = self.send(self.client.post(format!("{}/deployment/create", self.root)).multipart(form)).await;
+        self.send(self.client.post(format!("{}/deployment/create", self.root)).multipart(form)).await
+    }
+
+    /// Deploys a process; gives its definition's id.
+    pub async fn deploy(&self, xml: &str) -> String {
+        let (status, body) = self.try_deploy(xml).await;
         assert_eq!(status, 200, "{body}");
         body["deployedProcessDefinitions"].as_object().unwrap().keys().next().unwrap().clone()
     }

@@ -118,6 +118,24 @@ impl PrivateBroker {
         self.wait().await
     }
 
+    /// Makes so many virtual hosts, each empty; their URLs.
+    ///
+    /// # Errors
+    /// When `rabbitmqctl` fails.
+    pub async fn virtual_hosts(&self, count: usize) -> anyhow::Result<Vec<SecretUrl>> {
+        let all = r#"<<".*">>, <<".*">>, <<".*">>, <<"test">>"#;
+        let each = format!(
+            r#"V = list_to_binary("v" ++ integer_to_list(N)), rabbit_vhost:add(V, <<"test">>),
+            rabbit_auth_backend_internal:set_permissions(<<"guest">>, V, {all})"#
+        );
+        let program = format!("lists:foreach(fun(N) -> {each} end, lists:seq(1, {count})).");
+        let mut command = Command::new(format!("{SCRIPTS}/rabbitmqctl"));
+        environment(&mut command, self.folder.path(), &self.node, self.port, self.distribution_port, self.mapper_port);
+        let ended = tokio::task::spawn_blocking(move || command.args(["-q", "eval", &program]).output()).await??;
+        ensure!(ended.status.success(), "rabbitmqctl eval: {}", String::from_utf8_lossy(&ended.stderr));
+        Ok((1..=count).map(|n| SecretUrl::new(format!("amqp://127.0.0.1:{}/v{n}", self.port))).collect())
+    }
+
     async fn wait(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {

@@ -1,0 +1,68 @@
+//! One case for each point: what a caller does, in which role the process dies, and what else must go wrong for the point to
+//! be reached at all.
+
+use shared::fail_point::{Boundary, TABLE};
+
+use crate::deeds::Deed;
+
+/// From a start to a death.
+#[derive(Clone, Debug)]
+pub struct Life {
+    pub role: &'static str,
+    /// What is armed in that role's process.
+    pub armed: String,
+    /// What is armed in others.
+    pub aids: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub point: String,
+    pub deed: Deed,
+    /// In turn, each ending in a death; the last one at the point.
+    pub lives: Vec<Life>,
+}
+
+/// Seeded, and not executed: the exec-worker takes the database to be away.
+const HELD: (&str, &str) = ("exec-worker", "execute.after-lock=return(away)");
+/// Not even seeded.
+const UNSEEDED: (&str, &str) = ("seed-worker", "seed.before-commit=return(away)");
+
+pub fn all() -> Vec<Case> {
+    TABLE.iter().flat_map(|(role, handler, at)| at.iter().map(|boundary| case(role, handler, *boundary))).collect()
+}
+
+fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
+    let point = format!("{handler}.{}", boundary.name());
+    let dies = |at: &str| format!("{at}=return(abort)");
+    let last = |aids: &[(&'static str, &'static str)]| Life { role, armed: dies(&point), aids: aids.to_vec() };
+    let before = |role, at: &str| Life { role, armed: dies(at), aids: vec![] };
+    let (deed, lives) = match handler {
+        "request" | "submit" | "seed" | "execute" | "complete" | "publisher" => (Deed::Migrate, vec![last(&[])]),
+        "set_batch_suspended" => (Deed::Suspend, vec![last(&[HELD])]),
+        "delete_batch" => (Deed::Delete, vec![last(&[HELD])]),
+        "set_batch_job_retries" => (Deed::RetryJob, vec![last(&[HELD])]),
+        "set_definition_retries" => (Deed::RetryAll, vec![last(&[HELD])]),
+        "delete_batch_job" => (Deed::DeleteJob, vec![last(&[HELD])]),
+        "execute_by_hand" => (Deed::ByHand, vec![last(&[HELD])]),
+        "execute_effects" => (Deed::SuspendInstances, vec![last(&[])]),
+        // A message that comes again, because its worker died.
+        "lease" => (Deed::Migrate, vec![before(role, "execute.before-commit"), last(&[])]),
+        // The database refuses one instance; the exec-worker finds the culprit.
+        "fail_front" => {
+            (Deed::Migrate, vec![Life { armed: format!("execute.instance=return(refuse CULPRIT);{}", dies(&point)), ..last(&[]) }])
+        }
+        "run_due_job" => (Deed::ManyJobs, vec![last(&[])]),
+        "job_failed" => (Deed::FailingJob, vec![last(&[])]),
+        // Runs whose wakes were lost with their seeder.
+        "wake" => (Deed::Migrate, vec![before("seed-worker", "seed.after-commit"), last(&[])]),
+        // A batch whose event was lost.
+        "sweep" => (Deed::Migrate, vec![last(&[("api", "publisher.before-publish=return(away)")])]),
+        "poll_monitor" => (Deed::Migrate, vec![last(&[UNSEEDED])]),
+        "run_timer" => (Deed::Timer, vec![last(&[])]),
+        // A message that is given back until the broker has had enough of it.
+        "dead" => (Deed::Migrate, vec![last(&[("seed-worker", "seed.before-ack=return(away)")])]),
+        _ => panic!("no case comes to {point}: say in cases.rs how it is reached"),
+    };
+    Case { point, deed, lives }
+}

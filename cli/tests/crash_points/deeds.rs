@@ -1,0 +1,197 @@
+//! What a caller does. One whose connection breaks does not know what came of its request: it looks, and asks again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Http, until};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Migrate,
+    Suspend,
+    Delete,
+    RetryJob,
+    RetryAll,
+    DeleteJob,
+    ByHand,
+    SuspendInstances,
+    ManyJobs,
+    FailingJob,
+    Timer,
+}
+
+/// Jobs that one instance of [`MANY`] has at once: more than an exec-worker runs in a row.
+pub const MANY_JOBS: u64 = 25;
+
+const HEAD: &str = r#"<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:camunda="http://camunda.org/schema/1.0/bpmn" targetNamespace="test">"#;
+
+pub fn many() -> String {
+    format!(
+        r#"{HEAD}<process id="many" isExecutable="true" camunda:historyTimeToLive="P30D"><startEvent id="start"/>
+        <sequenceFlow id="f1" sourceRef="start" targetRef="each"/><userTask id="each">
+        <multiInstanceLoopCharacteristics isSequential="false" camunda:asyncBefore="true"><loopCardinality>{MANY_JOBS}</loopCardinality>
+        </multiInstanceLoopCharacteristics></userTask><sequenceFlow id="f2" sourceRef="each" targetRef="end"/><endEvent id="end"/>
+        </process></definitions>"#
+    )
+}
+
+pub fn failing() -> String {
+    format!(
+        r#"{HEAD}<process id="failing" isExecutable="true" camunda:historyTimeToLive="P30D"><startEvent id="start"/>
+        <sequenceFlow id="f1" sourceRef="start" targetRef="fails"/>
+        <serviceTask id="fails" camunda:asyncBefore="true" camunda:expression="${{nobody.knows}}"/>
+        <sequenceFlow id="f2" sourceRef="fails" targetRef="end"/><endEvent id="end"/></process></definitions>"#
+    )
+}
+
+fn timed() -> String {
+    format!(
+        r#"{HEAD}<process id="timed" isExecutable="true" camunda:historyTimeToLive="P30D">
+        <startEvent id="start"><timerEventDefinition><timeDuration>PT0S</timeDuration></timerEventDefinition></startEvent>
+        <sequenceFlow id="f1" sourceRef="start" targetRef="first"/><userTask id="first"/>
+        <sequenceFlow id="f2" sourceRef="first" targetRef="end"/><endEvent id="end"/></process></definitions>"#
+    )
+}
+
+pub struct Caller {
+    pub http: Http,
+    pub deed: Deed,
+    pub ids: Vec<String>,
+    pub v1: String,
+    pub v2: String,
+}
+
+impl Caller {
+    pub async fn act(&self) -> Result<(), String> {
+        until("the API answers", || async { self.http.get("/engine").await.0 == 200 }).await;
+        match self.deed {
+            Deed::Migrate => {
+                let batch = self.submitted("/migration/executeAsync", self.order()).await?;
+                self.completed(&batch).await;
+            }
+            Deed::SuspendInstances => {
+                let body = json!({"suspended": true, "processInstanceIds": self.ids});
+                let batch = self.submitted("/process-instance/suspended-async", body).await?;
+                self.completed(&batch).await;
+            }
+            Deed::ManyJobs => self.started("many", "/task/count?processDefinitionKey=many", MANY_JOBS).await?,
+            Deed::FailingJob => self.started("failing", "/incident/count", 1).await?,
+            Deed::Timer => self.timer().await?,
+            Deed::Suspend | Deed::Delete | Deed::RetryJob | Deed::RetryAll | Deed::DeleteJob | Deed::ByHand => self.verb().await?,
+        }
+        Ok(())
+    }
+
+    fn order(&self) -> Value {
+        let mut order = crate::support::order(&self.v1, &self.v2, &["first", "second"]);
+        order.as_object_mut().unwrap().remove("processInstanceQuery");
+        order["processInstanceIds"] = json!(self.ids);
+        order
+    }
+
+    /// The batch's id. Submitted once only: where the answer was lost, it is there or it is not.
+    async fn submitted(&self, path: &str, order: Value) -> Result<String, String> {
+        loop {
+            // History too: it may be over by now.
+            let (status, there) = self.http.get("/history/batch").await;
+            if status == 200 {
+                if let Some(batch) = there.as_array().and_then(|all| all.first()) {
+                    return Ok(batch["id"].as_str().unwrap_or_default().to_owned());
+                }
+                let (status, answer) = self.http.post(path, order.clone()).await;
+                if status != 200 && status != 0 {
+                    return Err(format!("POST {path}: {status} {answer}"));
+                }
+            }
+            pause().await;
+        }
+    }
+
+    async fn completed(&self, batch: &str) {
+        until("the batch is over", || async {
+            self.http.get(&format!("/batch/{batch}")).await.0 == 404
+                && self.http.get(&format!("/history/batch/{batch}")).await.1["endTime"].is_string()
+        })
+        .await;
+    }
+
+    async fn started(&self, key: &str, counts: &str, expected: u64) -> Result<(), String> {
+        let count = |path: String| async move { self.http.get(&path).await.1["count"].as_u64() };
+        loop {
+            match count(format!("/process-instance/count?processDefinitionKey={key}")).await {
+                Some(0) => drop(self.http.post(&format!("/process-definition/key/{key}/start"), json!({})).await),
+                Some(1) => break,
+                Some(more) => return Err(format!("{more} instances were started")),
+                None => pause().await,
+            }
+        }
+        until("its jobs are done", || async { count(counts.to_owned()).await == Some(expected) }).await;
+        Ok(())
+    }
+
+    async fn timer(&self) -> Result<(), String> {
+        let count = |path: &'static str| async move { self.http.get(path).await.1["count"].as_u64() };
+        loop {
+            match count("/process-definition/count?key=timed").await {
+                Some(0) => drop(self.http.try_deploy(&timed()).await),
+                Some(_) => break,
+                None => pause().await,
+            }
+        }
+        until("the timer started one", || async {
+            count("/process-instance/count?processDefinitionKey=timed").await == Some(1) && count("/job/count?timers=true").await == Some(0)
+        })
+        .await;
+        Ok(())
+    }
+
+    /// A verb on a batch that is seeded and waits; asked for until it is answered.
+    async fn verb(&self) -> Result<(), String> {
+        let id = self.submitted("/migration/executeAsync", self.order()).await?;
+        let (batch, job) = loop {
+            let (_, batch) = self.http.get(&format!("/batch/{id}")).await;
+            let definition = batch["batchJobDefinitionId"].as_str().unwrap_or_default();
+            let (_, jobs) = self.http.get(&format!("/job?jobDefinitionId={definition}&sortBy=jobId&sortOrder=asc")).await;
+            if let Some(job) = jobs.as_array().filter(|_| !definition.is_empty()).and_then(|jobs| jobs.get(1)) {
+                break (batch.clone(), job["id"].as_str().unwrap_or_default().to_owned());
+            }
+            pause().await;
+        };
+        let suspended = |suspended: bool| json!({ "suspended": suspended });
+        let one = format!("/batch/{id}");
+        match self.deed {
+            Deed::Delete => self.asked(|| self.http.delete(&one)).await,
+            Deed::RetryJob => {
+                self.asked(|| async { self.http.put(&format!("/job/{job}/retries"), json!({"retries": 2})).await }).await;
+            }
+            Deed::RetryAll => {
+                let path = format!("/job-definition/{}/retries", batch["batchJobDefinitionId"].as_str().unwrap_or_default());
+                self.asked(|| async { self.http.put(&path, json!({"retries": 2})).await }).await;
+            }
+            Deed::DeleteJob => self.asked(|| async { self.http.delete(&format!("/job/{job}")).await }).await,
+            Deed::ByHand => self.asked(|| async { self.http.post(&format!("/job/{job}/execute"), json!({})).await }).await,
+            _ => {
+                self.asked(|| async { self.http.put(&format!("{one}/suspended"), suspended(true)).await }).await;
+                let (status, now) = self.http.get(&one).await;
+                if status == 200 && now["suspended"] != json!(true) {
+                    return Err(format!("its suspension was answered, and yet: {now}"));
+                }
+                self.asked(|| async { self.http.put(&format!("{one}/suspended"), suspended(false)).await }).await;
+            }
+        }
+        self.completed(&id).await;
+        Ok(())
+    }
+
+    /// Until somebody answers, whatever: what it was for may be over by now.
+    async fn asked<F: Future<Output = (u16, Value)>>(&self, ask: impl Fn() -> F) {
+        while ask().await.0 == 0 {
+            pause().await;
+        }
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
