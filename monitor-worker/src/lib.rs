@@ -7,7 +7,6 @@
 mod census;
 
 use shared::clock::Millis;
-use shared::fail_point::{Boundary, passes};
 use shared::queue::{Address, QueueName};
 use shared::service::Context;
 use shared::store::{self, RunDue, WakeLimits};
@@ -44,21 +43,11 @@ async fn complete(cx: &Context, steps: &Steps) -> anyhow::Result<()> {
     .await
 }
 
-/// Messages that no worker could be rid of, or read. Their rows are looked at as after a commit, and stand for `wake`.
 async fn bury(cx: &Context, steps: &Steps) -> anyhow::Result<()> {
     worker::each(cx, QueueName::Dead, cx.settings.monitor_prefetch, |address| async move {
         metrics::counter!("drover_dead_letters_total").increment(1);
         tracing::warn!(?address, "a message was given back too often; its row is found by the next wake");
-        let looked = match address {
-            Address::Seed { batch } | Address::Execute { batch, .. } | Address::Monitor { batch }
-                if passes("dead", Boundary::BeforePublish) =>
-            {
-                steps.look([batch]).await
-            }
-            _ => Ok(()),
-        };
-        let _ = passes("dead", Boundary::AfterPublish);
-        looked
+        steps.bury(address).await
     })
     .await
 }

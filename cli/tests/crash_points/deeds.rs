@@ -22,7 +22,7 @@ pub enum Deed {
 }
 
 /// Jobs that one instance of [`MANY`] has at once: more than an exec-worker runs in a row.
-pub const MANY_JOBS: u64 = 25;
+pub const MANY_JOBS: u64 = 70;
 
 const HEAD: &str = r#"<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:camunda="http://camunda.org/schema/1.0/bpmn" targetNamespace="test">"#;
 

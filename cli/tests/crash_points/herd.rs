@@ -120,12 +120,7 @@ impl Herd {
         }
         let succeeded = log.iter().filter(|row| row.event == JobEvent::Succeeded);
         let mut done: BTreeMap<&String, u32> = BTreeMap::new();
-        // One row is told for each job of a run: the ids are the whole run's.
-        let mut runs: BTreeMap<Vec<String>, u32> = BTreeMap::new();
-        for row in succeeded.clone().filter(|row| !row.instance_ids.is_empty()) {
-            *runs.entry(row.instance_ids.clone()).or_default() += 1;
-        }
-        runs.keys().flatten().for_each(|id| *done.entry(id).or_default() += 1);
+        succeeded.clone().flat_map(|row| &row.instance_ids).for_each(|id| *done.entry(id).or_default() += 1);
         let twice: Vec<_> = done.iter().filter(|(_, times)| **times != 1).collect();
         ensure(twice.is_empty(), || format!("done more than once: {twice:?}"))?;
         self.each_is_done_once(deed, &stands(store).await, &done)?;

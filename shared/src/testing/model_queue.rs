@@ -27,9 +27,23 @@ pub struct Mischief {
     pub reorder: bool,
 }
 
+/// What it did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deeds {
+    pub published: u64,
+    pub lost: u64,
+    pub doubled: u64,
+    pub delayed: u64,
+    pub refused: u64,
+    pub redelivered: u64,
+    pub dead: u64,
+    pub wiped: u64,
+}
+
 struct Envelope {
     message: Message,
-    redelivered: bool,
+    /// How often it came back.
+    returns: u32,
     /// Handed out only once the queue has been asked so often.
     not_before: u64,
 }
@@ -40,23 +54,42 @@ struct State {
     rng: Rng,
     mischief: Mischief,
     asked: u64,
-    published: u64,
+    delivery_limit: u32,
+    deeds: Deeds,
     events: Vec<(BatchEvent, String)>,
     recent: VecDeque<String>,
 }
 
 impl State {
-    fn put(&mut self, message: Message, redelivered: bool) {
-        let delay = if self.rng.chance(self.mischief.delay) { self.rng.below(200) as u64 } else { 0 };
-        let envelope = Envelope { message, redelivered, not_before: self.asked + delay };
-        let queue = self.queues.entry(envelope.message.address.queue()).or_default();
+    fn put(&mut self, message: Message, returns: u32) {
+        let delayed = self.rng.chance(self.mischief.delay);
+        let delay = if delayed { self.rng.below(200) as u64 } else { 0 };
+        self.deeds.delayed += u64::from(delayed);
+        let envelope = Envelope { message, returns, not_before: self.asked + delay };
+        self.line(envelope.message.address.queue(), envelope);
+    }
+
+    fn line(&mut self, name: QueueName, envelope: Envelope) {
+        let queue = self.queues.entry(name).or_default();
         if queue.len() < CAPACITY {
             queue.push(envelope);
         }
     }
 
+    /// It comes again, or has come too often. A dead letter that comes back stays one.
+    fn come_back(&mut self, from: QueueName, envelope: Envelope) {
+        let returns = envelope.returns + 1;
+        self.deeds.redelivered += 1;
+        if from == QueueName::Dead || returns > self.delivery_limit {
+            self.deeds.dead += u64::from(from != QueueName::Dead);
+            self.line(QueueName::Dead, Envelope { returns: 0, not_before: 0, ..envelope });
+        } else {
+            self.put(envelope.message, returns);
+        }
+    }
+
     fn publish(&mut self, message: &Message) -> Result<(), Error> {
-        self.published += 1;
+        self.deeds.published += 1;
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
@@ -66,10 +99,16 @@ impl State {
             () if self.rng.chance(self.mischief.double) => 2,
             () => 1,
         };
+        self.deeds.lost += u64::from(copies == 0);
+        self.deeds.doubled += u64::from(copies == 2);
         for _ in 0..copies {
-            self.put(message.clone(), false);
+            self.put(message.clone(), 0);
         }
-        if self.rng.chance(self.mischief.refuse) { Err(Error::Unavailable("it refuses to say".into())) } else { Ok(()) }
+        if self.rng.chance(self.mischief.refuse) {
+            self.deeds.refused += 1;
+            return Err(Error::Unavailable("it refuses to say".into()));
+        }
+        Ok(())
     }
 
     fn take(&mut self, name: QueueName) -> Option<Envelope> {
@@ -89,9 +128,10 @@ pub struct ModelQueue(Arc<Mutex<State>>);
 
 impl ModelQueue {
     #[must_use]
-    pub fn new(rng: Rng, mischief: Mischief) -> Self {
+    pub fn new(rng: Rng, mischief: Mischief, delivery_limit: u32) -> Self {
         let (queues, unacked) = (BTreeMap::new(), BTreeMap::new());
-        let state = State { queues, unacked, rng, mischief, asked: 0, published: 0, events: vec![], recent: VecDeque::new() };
+        let (deeds, recent) = (Deeds::default(), VecDeque::new());
+        let state = State { queues, unacked, rng, mischief, asked: 0, delivery_limit, deeds, events: vec![], recent };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -105,13 +145,20 @@ impl ModelQueue {
 
     /// The broker loses all that it holds; what is out with a consumer is not acked, so it is lost too.
     pub fn wipe(&self) {
-        self.state().queues.clear();
+        let mut state = self.state();
+        state.queues.clear();
+        state.deeds.wiped += 1;
     }
 
     /// Wakes published so far, and events announced.
     #[must_use]
     pub fn published(&self) -> u64 {
-        self.state().published
+        self.state().deeds.published
+    }
+
+    #[must_use]
+    pub fn deeds(&self) -> Deeds {
+        self.state().deeds
     }
 
     #[must_use]
@@ -234,7 +281,7 @@ impl ModelDelivery {
 impl Drop for ModelDelivery {
     fn drop(&mut self) {
         if let Some(envelope) = self.settle() {
-            self.queue.state().put(envelope.message, true);
+            self.queue.state().come_back(self.name, envelope);
         }
     }
 }
@@ -250,7 +297,7 @@ impl Delivery for ModelDelivery {
     }
 
     fn redelivered(&self) -> bool {
-        self.envelope.as_ref().is_some_and(|envelope| envelope.redelivered)
+        self.envelope.as_ref().is_some_and(|envelope| envelope.returns > 0)
     }
 
     async fn ack(mut self: Box<Self>) -> bool {
@@ -261,7 +308,7 @@ impl Delivery for ModelDelivery {
     async fn give_back(mut self: Box<Self>) {
         yield_now().await;
         if let Some(envelope) = self.settle() {
-            self.queue.state().put(envelope.message, true);
+            self.queue.state().come_back(self.name, envelope);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here trusts a message beyond its address, and nothing here may be needed for progress but [`wake`] and
 //! [`sweep`]: every publish after a commit only buys time, so a failed one is logged and forgotten.
 
+mod bury;
 mod by_hand;
 mod decide;
 mod decide_commands;

@@ -111,11 +111,18 @@ impl Broken {
     ];
 }
 
+/// How long a statement may hang.
+const LONGEST_STALL_MS: usize = 30_000;
+/// `idle_in_transaction_session_timeout` and the statement timeout: a transaction that hangs longer is ended.
+pub(super) const SESSION_TIMEOUT_MS: Millis = 5_000;
+
 /// How often, in a thousand, the database is away at the beginning or the end of a verb.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     pub unavailable: u32,
     pub collision: u32,
+    /// A statement takes its time: up to [`LONGEST_STALL_MS`], its locks held meanwhile.
+    pub stall: u32,
     /// The next executions collide: so many.
     pub next_collide: u32,
 }
@@ -197,6 +204,18 @@ impl ModelStore {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Does the next statement hang, and until when?
+    fn stall(&self) -> Option<Millis> {
+        let share = self.faults.lock().unwrap_or_else(PoisonError::into_inner).stall;
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        (share > 0 && rng.chance(share)).then(|| self.now() + rng.below(LONGEST_STALL_MS) as Millis)
+    }
+
+    /// Once faults have stopped, nothing hangs any longer.
+    fn hangs(&self, until: Millis) -> bool {
+        self.now() < until && self.faults.lock().unwrap_or_else(PoisonError::into_inner).stall > 0
+    }
+
     /// Who does what comes next.
     pub fn tell(&self, who: &str) {
         who.clone_into(&mut self.who.lock().unwrap_or_else(PoisonError::into_inner));
@@ -275,6 +294,7 @@ impl ModelStore {
         let lost = self.rng.lock().unwrap_or_else(PoisonError::into_inner).chance(share);
         if lost {
             self.note(format_args!("{verb}: the answer is lost"));
+            self.db().failed_verbs += 1;
         }
         if lost { Err(tx::lost(verb)) } else { Ok(()) }
     }
@@ -289,10 +309,12 @@ impl ModelStore {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         if rng.chance(faults.unavailable) {
             self.note(format_args!("{verb}: the database is away"));
+            self.db().failed_verbs += 1;
             return Err(tx::lost(verb));
         }
         if rng.chance(faults.collision) {
             self.note(format_args!("{verb}: a collision"));
+            self.db().failed_verbs += 1;
             return Err(Error::Collision { verb, source: None });
         }
         Ok(())

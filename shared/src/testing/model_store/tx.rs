@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::rows::{BatchRow, Brief, Chunk, InstanceRow, Job, Key, LogRow, Row, Run};
-use super::{ModelStore, Semantics};
+use super::{ModelStore, SESSION_TIMEOUT_MS, Semantics};
 use crate::clock::Millis;
 use crate::job::WorkRef;
 use crate::store::Error;
@@ -35,6 +35,12 @@ pub struct Db {
     pub deaths: BTreeMap<WorkRef, u32>,
     /// Deadlocks met: with the lock order kept there are none.
     pub deadlocks: u64,
+    /// Verbs that were told of a fault, statements that hung, and sessions that the database ended.
+    pub failed_verbs: u64,
+    pub stalled: u64,
+    pub sessions_ended: u64,
+    /// Transactions that hang, and since when.
+    hanging: BTreeMap<u64, Millis>,
 }
 
 impl Db {
@@ -52,12 +58,22 @@ impl Db {
     fn end(&mut self, id: u64) {
         self.open.remove(&id);
         self.waits.remove(&id);
+        self.hanging.remove(&id);
         self.locks.retain(|_, holder| *holder != id);
     }
 
     /// Ends a transaction from outside, as the database does with a session that is idle too long.
     pub fn kill(&mut self, nth: usize) {
         if let Some(id) = self.open.keys().nth(nth).copied() {
+            self.sessions_ended += 1;
+            self.end(id);
+        }
+    }
+
+    /// Ends what hangs for too long.
+    fn end_hanging(&mut self, now: Millis) {
+        while let Some(id) = self.hanging.iter().find(|(_, since)| **since + SESSION_TIMEOUT_MS < now).map(|(id, _)| *id) {
+            self.sessions_ended += 1;
             self.end(id);
         }
     }
@@ -97,6 +113,13 @@ impl ModelStore {
     pub(super) async fn begin(&self, verb: &'static str) -> Result<Tx<'_>, Error> {
         yield_now().await;
         self.fault(verb)?;
+        // Waits for a connection, or for the one writer.
+        if let Some(until) = self.stall() {
+            self.db().stalled += 1;
+            while self.hangs(until) {
+                yield_now().await;
+            }
+        }
         let mut db = self.db();
         db.next_transaction += 1;
         let id = db.next_transaction;
@@ -120,11 +143,31 @@ impl<'a> Tx<'a> {
     pub async fn step(&self) {
         if self.store.semantics == Semantics::Postgres {
             yield_now().await;
+            if let Some(until) = self.store.stall() {
+                self.hang(until).await;
+            }
         }
     }
 
+    /// Holds its locks until then, or until the database ends its session.
+    async fn hang(&self, until: Millis) {
+        self.store.note(format_args!("#{} hangs", self.id));
+        {
+            let mut db = self.store.db();
+            db.stalled += 1;
+            db.hanging.insert(self.id, self.store.now());
+        }
+        while self.store.hangs(until) {
+            yield_now().await;
+        }
+        let mut db = self.store.db();
+        db.end_hanging(self.store.now());
+        db.hanging.remove(&self.id);
+    }
+
     fn alive(&self) -> Result<MutexGuard<'a, Db>, Error> {
-        let db = self.store.db();
+        let mut db = self.store.db();
+        db.end_hanging(self.store.now());
         if db.open.contains_key(&self.id) { Ok(db) } else { Err(lost(self.verb)) }
     }
 

@@ -10,7 +10,7 @@ use crate::id::{BATCH_JOB_DEFINITION, MONITOR_JOB, SEED_JOB, SEED_JOB_DEFINITION
 use crate::job::WorkRef;
 use crate::migration::{MigrationPlan, Skip};
 use crate::process::instance::Instance;
-use crate::queue::{BatchEvent, Queue};
+use crate::queue::BatchEvent;
 use crate::store::{BatchStore, Caller, Error, Items, SuspendScope};
 use crate::testing::model_store::ModelStore;
 use crate::testing::schedule::{Rng, yield_now};
@@ -142,7 +142,7 @@ impl Person {
             retries: planned.retries,
         };
         if self.store.submit(&Caller::anonymous(), new, Items { listed: &listed, query: None }).await.is_ok() {
-            let _ = self.shared.queue.announce(BatchEvent::Created, &planned.id).await;
+            self.shared.hand_over(|publisher| publisher.announce(BatchEvent::Created, &planned.id));
         }
     }
 
@@ -220,20 +220,22 @@ impl Person {
         if works.is_some() {
             self.ledger.freeze(batch, thaws);
         }
-        let _ = self.shared.queue.announce(BatchEvent::Suspended, batch).await;
-        self.publish(batch, works).await
+        self.publish(batch, works).await?;
+        self.shared.hand_over(|publisher| publisher.announce(BatchEvent::Suspended, batch));
+        Ok(())
     }
 
     pub async fn activate(&self, batch: &str) -> Result<(), Error> {
         let _thaw = self.ledger.thaw(batch);
         let works = self.store.set_batch_suspended(&Caller::anonymous(), batch, false).await?;
-        let _ = self.shared.queue.announce(BatchEvent::Activated, batch).await;
-        self.publish(batch, works).await
+        self.publish(batch, works).await?;
+        self.shared.hand_over(|publisher| publisher.announce(BatchEvent::Activated, batch));
+        Ok(())
     }
 
     pub async fn delete(&self, batch: &str, cascade: bool) -> Result<(), Error> {
         if self.store.delete_batch(&Caller::anonymous(), batch, cascade).await? {
-            let _ = self.shared.queue.announce(BatchEvent::Deleted, batch).await;
+            self.shared.hand_over(|publisher| publisher.announce(BatchEvent::Deleted, batch));
         }
         Ok(())
     }

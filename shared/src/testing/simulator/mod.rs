@@ -8,6 +8,7 @@ mod behaviour;
 mod callers;
 mod executor;
 mod fixture;
+mod limits;
 mod oracles;
 mod roles;
 mod scenario;
@@ -18,8 +19,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use behaviour::Behaviour;
+pub use limits::{Limits, Shrunk, shrink};
 pub use scripted::{Handler, Script};
 
+use super::model_queue::Deeds;
 use super::model_store::{Broken, Semantics};
 
 #[derive(Clone, Debug, Default)]
@@ -33,17 +36,72 @@ pub struct Options {
     /// The monitor only wakes rows, and never looks at a batch unasked.
     pub no_sweep: bool,
     pub trace: bool,
+    pub limits: Limits,
 }
 
-/// What a schedule came to.
+/// What a schedule came to; or many, added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    pub schedules: u64,
     pub steps: u64,
     pub crashes: u64,
-    pub published: u64,
     pub commits: u64,
+    pub queue: Deeds,
+    pub failed_verbs: u64,
+    pub stalled: u64,
+    pub sessions_ended: u64,
+    pub batches_completed: u64,
+    pub batches_deleted: u64,
+    pub migrated: u64,
+    pub failures: u64,
+    pub commands: u64,
     /// Situations met, and how often.
     pub met: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    pub fn add(&mut self, other: &Self) {
+        let (q, o) = (&mut self.queue, &other.queue);
+        for (sum, more) in [
+            (&mut self.schedules, other.schedules),
+            (&mut self.steps, other.steps),
+            (&mut self.crashes, other.crashes),
+            (&mut self.commits, other.commits),
+            (&mut self.failed_verbs, other.failed_verbs),
+            (&mut self.stalled, other.stalled),
+            (&mut self.sessions_ended, other.sessions_ended),
+            (&mut self.batches_completed, other.batches_completed),
+            (&mut self.batches_deleted, other.batches_deleted),
+            (&mut self.migrated, other.migrated),
+            (&mut self.failures, other.failures),
+            (&mut self.commands, other.commands),
+            (&mut q.published, o.published),
+            (&mut q.lost, o.lost),
+            (&mut q.doubled, o.doubled),
+            (&mut q.delayed, o.delayed),
+            (&mut q.refused, o.refused),
+            (&mut q.redelivered, o.redelivered),
+            (&mut q.dead, o.dead),
+            (&mut q.wiped, o.wiped),
+        ] {
+            *sum += more;
+        }
+        for (situation, times) in &other.met {
+            *self.met.entry(situation).or_default() += times;
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (r, q) = (self, &self.queue);
+        write!(f, "{} schedules, {} steps, {} commits; ", r.schedules, r.steps, r.commits)?;
+        write!(f, "{} crashes, {} verbs failed, {} stalled, {} sessions ended; ", r.crashes, r.failed_verbs, r.stalled, r.sessions_ended)?;
+        write!(f, "{} messages: {} lost, {} doubled, {} delayed, ", q.published, q.lost, q.doubled, q.delayed)?;
+        write!(f, "{} refused, {} redelivered, {} dead, {} wipes; ", q.refused, q.redelivered, q.dead, q.wiped)?;
+        write!(f, "{} batches completed, {} deleted, {} instances migrated, ", r.batches_completed, r.batches_deleted, r.migrated)?;
+        write!(f, "{} attempts failed, {} commands of users", r.failures, r.commands)
+    }
 }
 
 /// An invariant that does not hold: the seed runs it again.

@@ -1,8 +1,8 @@
 //! The roles: the real handlers of [`crate::work`], in loops like those of the workers, and what callers ask of the API.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 
@@ -14,7 +14,7 @@ use crate::store::WakeLimits;
 use crate::store::views::WorkerRow;
 use crate::testing::model_queue::ModelQueue;
 use crate::testing::schedule::yield_now;
-use crate::work::{Steps, Sweep};
+use crate::work::{Publisher, Steps, Sweep, progress};
 
 /// Between two rounds of wake.
 pub const WAKE_PERIOD_MS: Millis = 1_000;
@@ -33,6 +33,24 @@ pub struct Shared {
     pub acks_first: bool,
     /// The monitor does not look at batches by itself.
     pub no_sweep: bool,
+    /// That of the API's process, while there is one.
+    pub publisher: Arc<Mutex<Option<Publisher>>>,
+}
+
+impl Shared {
+    /// Hands over to the API's publisher. One that died publishes nothing.
+    pub fn hand_over(&self, hand: impl FnOnce(&Publisher)) {
+        if let Some(publisher) = &*self.publisher.lock().unwrap_or_else(PoisonError::into_inner) {
+            hand(publisher);
+        }
+    }
+}
+
+/// The API's publisher: what was handed to it is gone with its process.
+pub async fn publish(shared: Shared) {
+    let (publisher, publishing) = Publisher::new(Arc::new(shared.queue.clone()));
+    *shared.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher);
+    publishing.await;
 }
 
 async fn consumer(shared: &Shared, name: QueueName, prefetch: u16) -> Box<dyn Consumer> {
@@ -141,6 +159,7 @@ async fn heartbeat(shared: &Shared, name: &str, finished_recently: u64) {
 
 /// Looks when asked to, and wakes on a period: from its start, and with a memory that a crash wipes.
 pub async fn monitor(shared: Shared) {
+    let mut dead = consumer(&shared, QueueName::Dead, 2).await;
     let mut consumer = consumer(&shared, QueueName::Monitor, 2).await;
     let mut sweep = Sweep::default();
     let mut next_round = 0;
@@ -151,6 +170,10 @@ pub async fn monitor(shared: Shared) {
                 _ => true,
             };
             settle(delivery, handled).await;
+        }
+        if let Some(letter) = dead.try_next() {
+            let buried = shared.steps.bury(letter.message().address.clone()).await.is_ok();
+            settle(letter, buried).await;
         }
         if shared.clock.now() >= next_round {
             let limits = WakeLimits { work: shared.wake_limit, instances: 10 };
@@ -165,9 +188,10 @@ pub async fn monitor(shared: Shared) {
     }
 }
 
-/// What the API does after a verb of a caller: publish what it was given, then look.
+/// What the API does after a verb of a caller: publish what it was given, then look; both in the background.
 pub async fn after_verb(shared: &Shared, batch: &str, works: Vec<WorkRef>) {
-    let messages: Vec<_> = works.into_iter().map(crate::queue::Message::to).collect();
-    shared.queue.publish(&messages).await;
-    let _ = shared.steps.look([batch.to_owned()]).await;
+    shared.hand_over(|publisher| publisher.wake(works.into_iter().map(Address::from)));
+    if let Ok(facts) = shared.steps.store.look(&[batch.to_owned()]).await {
+        shared.hand_over(|publisher| publisher.wake(facts.iter().filter_map(progress)));
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::behaviour::Behaviour;
 use super::callers::Planned;
 use super::fixture;
+use super::limits::Limits;
 use crate::testing::model_queue::Mischief;
 use crate::testing::model_store::Semantics;
 use crate::testing::schedule::Rng;
@@ -21,19 +22,22 @@ pub struct Scenario {
     pub jobs_per_run: u32,
     pub wake_limit: u32,
     pub mischief: Mischief,
+    /// How often a message may come back.
+    pub delivery_limit: u32,
 }
 
 impl Scenario {
-    pub fn drawn(rng: &mut Rng) -> Self {
-        let instances: Vec<String> = (0..rng.between(3, 36)).map(|n| fixture::base(1, n)).collect();
+    pub fn drawn(rng: &mut Rng, limits: &Limits) -> Self {
+        let instances: Vec<String> = (0..rng.between(3, 36).min(limits.instances)).map(|n| fixture::base(1, n)).collect();
         Self {
             semantics: *rng.pick(&[Semantics::Postgres, Semantics::Postgres, Semantics::Sqlite]),
-            behaviours: behaviours(rng, &instances),
-            refused: instances.iter().filter(|_| rng.chance(15)).cloned().collect(),
-            batches: planned(rng, &instances),
+            behaviours: behaviours(rng, &instances).into_iter().filter(|_| limits.misbehaviour).collect(),
+            refused: instances.iter().filter(|_| rng.chance(15) && limits.misbehaviour).cloned().collect(),
+            batches: planned(rng, &instances, limits.batches),
             jobs_per_run: rng.between(1, 4) as u32,
             wake_limit: rng.between(1, 20) as u32,
-            mischief: mischief(rng),
+            mischief: mischief(rng, limits),
+            delivery_limit: *rng.pick(&[1, 3, 20]),
             instances,
         }
     }
@@ -57,8 +61,8 @@ fn behaviours(rng: &mut Rng, instances: &[String]) -> BTreeMap<String, Behaviour
 }
 
 /// One to three batches: mostly of instances of their own, some of others' too, or of none that are there.
-fn planned(rng: &mut Rng, instances: &[String]) -> Vec<Planned> {
-    let count = rng.between(1, 3);
+fn planned(rng: &mut Rng, instances: &[String], most: usize) -> Vec<Planned> {
+    let count = rng.between(1, 3).min(most);
     let mut batches: Vec<Planned> = (0..count)
         .map(|n| Planned {
             id: fixture::base(0xb, n),
@@ -87,13 +91,14 @@ fn planned(rng: &mut Rng, instances: &[String]) -> Vec<Planned> {
     batches
 }
 
-fn mischief(rng: &mut Rng) -> Mischief {
+fn mischief(rng: &mut Rng, limits: &Limits) -> Mischief {
     let most = *rng.pick(&[0, 60, 400]);
+    let mut share = |wanted: bool| if wanted { rng.below(most + 1) as u32 } else { 0 };
     Mischief {
-        lose: rng.below(most + 1) as u32,
-        double: rng.below(most + 1) as u32,
-        delay: rng.below(most + 1) as u32,
-        refuse: rng.below(most + 1) as u32,
-        reorder: rng.chance(700),
+        lose: share(limits.lose),
+        double: share(limits.double),
+        delay: share(limits.delay),
+        refuse: share(limits.refuse),
+        reorder: limits.reorder && rng.chance(700),
     }
 }

@@ -88,6 +88,7 @@ impl Script {
             jobs_per_run: 3,
             wake_limit: 10,
             mischief: Mischief::default(),
+            delivery_limit: 20,
             instances,
         };
         Self { world: World::new(scenario, Rng::new(7), &Options { broken, ..Options::default() }), batch }

@@ -8,6 +8,7 @@ use super::behaviour::Behaving;
 use super::callers::{Ledger, Person, Planned};
 use super::executor::{Executor, Job};
 use super::fixture;
+use super::limits::Limits;
 use super::oracles::Oracles;
 use super::roles::{self, Shared};
 use super::scenario::Scenario;
@@ -17,22 +18,21 @@ use crate::id::{BATCH_JOB_DEFINITION, MONITOR_JOB, SEED_JOB};
 use crate::job::WorkRef;
 use crate::store::{BatchStore, Caller};
 use crate::testing::model_queue::{Mischief, ModelQueue};
+use crate::testing::model_store::rows::LogEvent;
 use crate::testing::model_store::{Faults, ModelStore, Setup};
 use crate::testing::schedule::Rng;
 use crate::work::{MigrationDecide, Steps};
 
 /// The time at which every schedule begins.
 const BEGIN: Millis = 1_700_000_000_000;
-/// Steps with faults, at most; callers have long finished by then.
-const STORM_STEPS: usize = 6_000;
 /// Steps between two ends of a round of wake: more, and a handler runs for ever.
 const STEPS_PER_ROUND: usize = 60_000;
 /// How long nothing may happen until all is taken to be quiet: longer than any due date, lease or wake.
-const QUIET_MS: Millis = 200_000;
+const QUIET_MS: Millis = 120_000;
 /// Time after which all must be quiet once faults have stopped.
 const CALM_MS: Millis = 3_600_000;
 /// How far the clock goes from one look to the next, when nothing happens.
-const IDLE_MS: Millis = 5_000;
+const IDLE_MS: Millis = 8_000;
 /// People who do things to batches; the first ones submit them.
 const CALLERS: usize = 3;
 /// Lines of a trace that are kept.
@@ -51,16 +51,17 @@ pub(super) struct World {
     pub batches: Vec<Planned>,
     monitors: u64,
     pub report: Report,
+    limits: Limits,
 }
 
 impl World {
     pub fn drawn(options: &Options) -> Self {
         let mut rng = Rng::new(options.seed);
-        let mut scenario = Scenario::drawn(&mut rng);
+        let mut scenario = Scenario::drawn(&mut rng, &options.limits);
         scenario.semantics = options.semantics.unwrap_or(scenario.semantics);
         let instances = scenario.instances.clone();
         let mut world = Self::new(scenario, rng, options);
-        let execs = world.rng.between(1, 3);
+        let execs = world.rng.between(1, 3).min(options.limits.exec_workers);
         world.start_roles(execs);
         world.start_callers(&instances);
         world
@@ -85,7 +86,7 @@ impl World {
         for id in &scenario.instances {
             store.put_instance(fixture::instance(&definitions[0], id, BEGIN));
         }
-        let queue = ModelQueue::new(rng.fork(), scenario.mischief);
+        let queue = ModelQueue::new(rng.fork(), scenario.mischief, scenario.delivery_limit);
         let behaving = Arc::new(Behaving::new(Arc::new(MigrationDecide), scenario.behaviours, Arc::clone(&killed)));
         let steps = Steps { store: store.clone(), queue: Arc::new(queue.clone()), decide: behaving.clone() };
         let shared = Shared {
@@ -96,10 +97,12 @@ impl World {
             rounds: Arc::new(AtomicU64::new(0)),
             acks_first: options.acks_first,
             no_sweep: options.no_sweep,
+            publisher: Arc::default(),
         };
         let (ledger, oracles, executor) = (Ledger::default(), Oracles::new(misbehaving), Executor::new(killed));
         let (batches, report) = (scenario.batches, Report::default());
-        Self { rng, clock, store, queue, shared, executor, behaving, ledger, oracles, batches, monitors: 0, report }
+        let limits = options.limits.clone();
+        Self { rng, clock, store, queue, shared, executor, behaving, ledger, oracles, batches, monitors: 0, report, limits }
     }
 
     fn start_roles(&mut self, execs: usize) {
@@ -109,7 +112,9 @@ impl World {
             let (shared, name, prefetch) = (self.shared.clone(), format!("exec-{n}"), self.rng.between(1, 5) as u16);
             self.executor.process(&name.clone(), move || Box::pin(roles::execute(shared.clone(), name.clone(), prefetch)));
         }
-        self.monitors = self.rng.between(1, 2) as u64;
+        let shared = self.shared.clone();
+        self.executor.process("publisher", move || Box::pin(roles::publish(shared.clone())));
+        self.monitors = self.rng.between(1, 2).min(self.limits.monitors) as u64;
         for n in 0..self.monitors {
             let shared = self.shared.clone();
             self.executor.process(&format!("monitor-{n}"), move || Box::pin(roles::monitor(shared.clone())));
@@ -120,13 +125,13 @@ impl World {
         let thaws = self.rng.chance(700);
         for n in 0..CALLERS {
             let most = *self.rng.pick(&[6, 20, 60]);
-            let (deeds, rng) = (self.rng.below(most), self.rng.fork());
+            let (deeds, rng) = (self.rng.below(most).min(self.limits.deeds), self.rng.fork());
             let planned = self.batches.get(n).cloned();
             let person = self.person(rng, instances, planned, deeds, thaws);
             self.executor.errand(&format!("caller-{n}"), Box::pin(person.live()));
         }
         for n in 0..2 {
-            let (deeds, rng) = (self.rng.below(40), self.rng.fork());
+            let (deeds, rng) = (self.rng.below(40).min(self.limits.deeds), self.rng.fork());
             let person = self.person(rng, instances, None, deeds, thaws);
             self.executor.errand(&format!("user-{n}"), Box::pin(person.work()));
         }
@@ -149,12 +154,29 @@ impl World {
     pub fn live(&mut self) -> Result<(), String> {
         self.storm()?;
         self.end()?;
-        self.report.published = self.queue.published();
-        self.store.read(|db| {
-            self.report.commits = db.commits;
-            self.report.met.clone_from(&db.met);
-        });
+        self.tell();
         Ok(())
+    }
+
+    /// What it came to.
+    fn tell(&mut self) {
+        let report = &mut self.report;
+        (report.schedules, report.queue) = (1, self.queue.deeds());
+        report.commands = self.ledger.told().commands.values().sum();
+        self.store.read(|db| {
+            report.commits = db.commits;
+            (report.failed_verbs, report.stalled, report.sessions_ended) = (db.failed_verbs, db.stalled, db.sessions_ended);
+            report.met.clone_from(&db.met);
+            for row in &db.journal {
+                match row.event {
+                    LogEvent::Succeeded => report.migrated += row.ids.len() as u64,
+                    LogEvent::Failed | LogEvent::Refused | LogEvent::GaveUp => report.failures += 1,
+                    LogEvent::Completed => report.batches_completed += 1,
+                    LogEvent::Deleted => report.batches_deleted += 1,
+                    LogEvent::Submitted | LogEvent::Created | LogEvent::JobDeleted => {}
+                }
+            }
+        });
     }
 
     /// Faults stop, all comes to rest; then what a person held is let go, and every batch ends.
@@ -210,12 +232,17 @@ impl World {
 
     /// Faults of all kinds, until the callers have finished and a while longer.
     fn storm(&mut self) -> Result<(), String> {
-        let faults = Faults { unavailable: self.rng.below(12) as u32, collision: self.rng.below(20) as u32, next_collide: 0 };
-        self.store.set_faults(faults);
-        self.executor.draw_paces(&mut self.rng);
-        let crashes = self.rng.below(12) as u32;
+        let limits = self.limits.clone();
+        let mut share = |wanted: bool, most: usize| if wanted { self.rng.below(most) as u32 } else { 0 };
+        let (unavailable, collision) = (share(limits.away, 12), share(limits.collisions, 20));
+        let crashes = share(limits.crashes, 12);
+        let stall = if limits.stalls { *self.rng.pick(&[0, 0, 1, 10]) } else { 0 };
+        self.store.set_faults(Faults { unavailable, collision, stall, next_collide: 0 });
+        if limits.paces {
+            self.executor.draw_paces(&mut self.rng);
+        }
         let mut rest = self.rng.below(600);
-        for _ in 0..STORM_STEPS {
+        for _ in 0..limits.storm_steps {
             if !self.executor.errands_left() {
                 rest = rest.saturating_sub(1);
             }
@@ -236,8 +263,8 @@ impl World {
                 self.clock.advance(self.rng.below(most) as Millis);
             }
             match self.rng.below(2_000) {
-                0 => self.queue.wipe(),
-                1..4 => self.store.kill_a_session(self.rng.below(3)),
+                0 if limits.wipes => self.queue.wipe(),
+                1..4 if limits.ended_sessions => self.store.kill_a_session(self.rng.below(3)),
                 _ => {}
             }
         }
