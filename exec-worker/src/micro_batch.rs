@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use shared::fail_point::{Boundary, passes};
 use shared::id;
 use shared::job::WorkRef;
-use shared::queue::{Address, Delivery, Message, QueueName};
+use shared::queue::{Address, Delivery, QueueName};
 use shared::service::{Context, LoopReport, chain, panic_text};
-use shared::store::{Error, RunDue};
+use shared::store::Error;
 use shared::work::{Done, Steps};
 use shared::worker::{self, Pulse};
 use tokio::time::Instant;
 
 use crate::pace::Pace;
 
-/// Due jobs of one instance that are run before others have their turn.
-const JOBS_IN_A_ROW: u32 = 20;
 /// Times that a transaction which keeps colliding is begun anew before its messages are given back.
 const MOST_COLLISIONS: u32 = 5;
 
@@ -127,39 +124,8 @@ impl Executor {
         (done.succeeded_instances, done.failed_instances)
     }
 
-    /// Runs due jobs of an instance; the rest of many is another message's.
     async fn run_instance(&self, instance: &str, with_care: bool, token: &str) -> Result<(u64, u64), Error> {
-        let (mut ran, mut with_care) = (0, with_care);
-        for _ in 0..JOBS_IN_A_ROW {
-            let store = &self.cx.store;
-            let run = if with_care { store.run_due_job_with_care(instance, token).await? } else { store.run_due_job(instance).await? };
-            let more = match run {
-                RunDue::Careful => {
-                    with_care = true;
-                    true
-                }
-                RunDue::Idle | RunDue::Gone => false,
-                RunDue::Ran { more } => {
-                    ran += 1;
-                    more
-                }
-                RunDue::Failed { message, more } => {
-                    tracing::info!(instance, reason = message, "a job of the instance failed");
-                    more
-                }
-            };
-            if !more {
-                return Ok((ran, 0));
-            }
-        }
-        let rest = Message::to(Address::Instance { instance: instance.to_owned() });
-        if passes("run_due_job", Boundary::BeforePublish)
-            && let Some(Err(error)) = self.cx.queue.publish(&[rest]).await.pop()
-        {
-            tracing::debug!(%error, "not published; the next wake finds it");
-        }
-        let _ = passes("run_due_job", Boundary::AfterPublish);
-        Ok((ran, 0))
+        Ok((self.steps.run_instance(&*self.cx.store, instance, with_care, token).await?, 0))
     }
 
     /// Tries until it is done or failed for good, waiting for a database that is away. What was committed stays so, and

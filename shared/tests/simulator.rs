@@ -61,9 +61,15 @@ fn every_schedule_keeps_the_invariants() {
         writeln!(std::io::stderr(), "simulator, {semantics:?}: {all} ({} s)", begun.elapsed().as_secs()).unwrap();
         if number_in("SIM_SEED").is_none() && semantics == Semantics::Postgres {
             // What no schedule comes to is not tested by any.
-            for situation in
-                ["claim: locked", "claim: leased", "execute: missed a revision", "execute: shortened", "lease: gave up", "complete"]
-            {
+            for situation in [
+                "claim: locked",
+                "claim: leased",
+                "execute: missed a revision",
+                "execute: shortened",
+                "lease: gave up",
+                "complete",
+                "instance: job ran",
+            ] {
                 assert!(all.met.contains_key(situation), "no schedule came to '{situation}'");
             }
             let q = &all.queue;

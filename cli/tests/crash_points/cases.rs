@@ -52,7 +52,8 @@ fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
         "fail_front" => {
             (Deed::Migrate, vec![Life { armed: format!("execute.instance=return(refuse CULPRIT);{}", dies(&point)), ..last(&[]) }])
         }
-        "run_due_job" => (Deed::ManyJobs, vec![last(&[])]),
+        // One message alone comes to the end of its turn; woken again and again, several share the jobs.
+        "run_due_job" => (Deed::ManyJobs, vec![last(&[("monitor-worker", "wake.before-publish=return(away)")])]),
         "job_failed" => (Deed::FailingJob, vec![last(&[])]),
         // Runs whose wakes were lost with their seeder.
         "wake" => (Deed::Migrate, vec![before("seed-worker", "seed.after-commit"), last(&[])]),

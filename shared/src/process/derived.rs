@@ -3,7 +3,7 @@
 //! Pure functions of the document, which the store writes as differences. They must not depend on anything that is not in it: the
 //! suspension of an instance is a column of its own, so that whoever reads these rows filters by it, and suspending writes none.
 
-use super::instance::{ExternalTask, Instance, SubscriptionKind, Variable};
+use super::instance::{ExternalTask, Instance, InstanceJob, SubscriptionKind, Variable};
 
 /// Kinds of variables that can be searched by value.
 const SIMPLE: [&str; 8] = ["String", "Integer", "Short", "Long", "Double", "Boolean", "Date", "Null"];
@@ -125,11 +125,33 @@ pub fn has_incident(instance: &Instance) -> bool {
     !instance.incidents.is_empty()
 }
 
+/// The job that runs next: the one that has been due for the longest time.
+#[must_use]
+pub fn next_due(instance: &Instance, now: i64) -> Option<&InstanceJob> {
+    let due = |job: &InstanceJob| job.due.unwrap_or(job.created);
+    let may_run = |job: &&InstanceJob| job.retries > 0 && !job.suspended && due(job) <= now;
+    if instance.suspended {
+        return None;
+    }
+    instance.jobs.iter().filter(may_run).min_by(|a, b| due(a).cmp(&due(b)).then(b.priority.cmp(&a.priority)).then(a.id.cmp(&b.id)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::instance::{Incident, InstanceJob, Subscription, Task};
     use super::super::value::TypedValue;
     use super::*;
+
+    #[test]
+    fn the_job_due_for_the_longest_time_runs_first() {
+        let job = |id: &str, due, retries| InstanceJob { id: id.into(), due, created: 50, retries, ..InstanceJob::default() };
+        let jobs = vec![job("late", Some(200), 3), job("spent", Some(1), 0), job("async", None, 3), job("timer", Some(40), 3)];
+        let mut instance = Instance { jobs, ..Instance::default() };
+        assert_eq!(next_due(&instance, 100).map(|j| j.id.as_str()), Some("timer"));
+        assert_eq!(next_due(&instance, 39), None);
+        instance.suspended = true;
+        assert_eq!(next_due(&instance, 100), None);
+    }
 
     fn variable(id: &str, execution: &str, task: Option<&str>, value: TypedValue) -> Variable {
         Variable {

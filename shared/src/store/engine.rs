@@ -51,8 +51,20 @@ pub struct CommandOutcome {
     pub due: Vec<String>,
 }
 
+/// The jobs that instances have themselves, run by the exec-worker.
 #[async_trait]
-pub trait EngineStore: Send + Sync {
+pub trait InstanceJobs: Send + Sync {
+    /// Runs one due job of the instance, if there is one; a failure is charged to the job in a transaction of its own.
+    /// Gives whether more are due now.
+    async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error>;
+    /// The same on evidence that a worker died over a job of the instance: a transaction before it adds one to `dead_attempts`
+    /// and takes the instance's lease (15 s) with this token. At the fifth death the job is charged untried. Asking again with
+    /// the same token is the same attempt. `Idle` too while another has the lease.
+    async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error>;
+}
+
+#[async_trait]
+pub trait EngineStore: InstanceJobs {
     // --- deployments and definitions ---------------------------------------------------------------------------------
 
     /// One transaction: resources, definitions with the next version of their key and tenant, job definitions, start
@@ -117,13 +129,6 @@ pub trait EngineStore: Send + Sync {
     /// instances are carried out in the same transaction, all locked in the order of ids before the first write.
     /// None: no such instance (or not this caller's).
     async fn command(&self, caller: &Caller, instance: &str, command: Command) -> Result<Option<CommandOutcome>, Error>;
-    /// Runs one due job of the instance, if there is one; a failure is charged to the job in a transaction of its own.
-    /// Gives whether more are due now.
-    async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error>;
-    /// The same on evidence that a worker died over a job of the instance: a transaction before it adds one to `dead_attempts`
-    /// and takes the instance's lease (15 s) with this token. At the fifth death the job is charged untried. Asking again with
-    /// the same token is the same attempt. `Idle` too while another has the lease.
-    async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error>;
     /// Runs a timer that starts instances, if it is due; a failure is charged to it in a transaction of its own.
     async fn run_timer(&self, timer: &str) -> Result<RunDue, Error>;
     /// Migrates all or none (`POST /migration/execute`). The inner error names the first instance that could not.

@@ -20,7 +20,7 @@ pub use batch::{
     Woken,
 };
 pub use caller::{Caller, Tenants};
-pub use engine::{CommandOutcome, EngineStore, NewDeployment, NewInstance, NewResource, RunDue};
+pub use engine::{CommandOutcome, EngineStore, InstanceJobs, NewDeployment, NewInstance, NewResource, RunDue};
 pub use error::Error;
 
 /// Everything a process needs of its database.

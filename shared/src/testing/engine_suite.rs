@@ -20,7 +20,7 @@ use crate::runner::{Command, Refusal};
 use crate::store::query::{HistoryKind, HistoryQuery, InstanceQuery, Page, TenantFilter};
 use crate::store::sql::SqlStore;
 use crate::store::views::{DefinitionView, HistoryRow, StoredInstance};
-use crate::store::{Caller, CommandOutcome, EngineStore, Error, NewDeployment, NewInstance, NewResource, Tenants};
+use crate::store::{Caller, CommandOutcome, EngineStore, Error, InstanceJobs, NewDeployment, NewInstance, NewResource, Tenants};
 
 pub const TWO_TASKS: &str = r#"<startEvent id="start"/><sequenceFlow id="f1" sourceRef="start" targetRef="first"/>
     <userTask id="first" name="First"/><sequenceFlow id="f2" sourceRef="first" targetRef="second"/>

@@ -9,6 +9,7 @@ mod by_hand;
 mod decide;
 mod decide_commands;
 mod execute;
+mod instance;
 mod look;
 mod monitor;
 mod publisher;

@@ -6,19 +6,9 @@ use super::{SqlStore, Tx, Verb, params};
 use crate::clock::Millis;
 use crate::job::{LEASE_MS, MAX_ATTEMPTS, worker_died};
 use crate::process::derived;
-use crate::process::instance::{Instance, InstanceJob};
+use crate::process::instance::Instance;
 use crate::runner::{Command, Refusal};
 use crate::store::{Caller, Error, RunDue};
-
-/// The job that runs next: the one that has been due for the longest time.
-fn next_due(instance: &Instance, now: Millis) -> Option<&InstanceJob> {
-    let due = |job: &InstanceJob| job.due.unwrap_or(job.created);
-    let may_run = |job: &&InstanceJob| job.retries > 0 && !job.suspended && due(job) <= now;
-    if instance.suspended {
-        return None;
-    }
-    instance.jobs.iter().filter(may_run).min_by(|a, b| due(a).cmp(&due(b)).then(b.priority.cmp(&a.priority)).then(a.id.cmp(&b.id)))
-}
 
 /// A worker died over a job of it, or may have.
 async fn is_suspect(tx: &mut Tx, id: &str) -> Result<bool, Error> {
@@ -42,7 +32,7 @@ impl SqlStore {
         let mut tx = self.write(verb).await?;
         let Some(stored) = load_instances(&mut tx, &[id.to_owned()], Lock::None).await?.pop() else { return Ok(RunDue::Gone) };
         let now = tx.now().await?;
-        let Some(job) = next_due(&stored.instance, now).map(|job| job.id.clone()) else {
+        let Some(job) = derived::next_due(&stored.instance, now).map(|job| job.id.clone()) else {
             // Woken for nothing: it is looked at again when a job may run, if one may.
             let sql = "UPDATE process_instance SET wake_at = $3, wakes = 0, dead_attempts = 0, lease_token = NULL, lease_until = NULL
                        WHERE id = $1 AND revision = $2 AND NOT suspended";
@@ -65,7 +55,7 @@ impl SqlStore {
         if deaths >= MAX_ATTEMPTS {
             return self.charge(id, &job, &Refusal::engine(worker_died().message)).await;
         }
-        let is_due = |instance: &Instance| next_due(instance, now).is_some_and(|next| next.id == job);
+        let is_due = |instance: &Instance| derived::next_due(instance, now).is_some_and(|next| next.id == job);
         let run = |instance: &Instance| is_due(instance).then(|| Command::ExecuteJob { job_id: job.clone() });
         match self.run_with(verb, &Caller::system(), id, run).await {
             Ok(None) => Ok(RunDue::Idle),
@@ -102,21 +92,5 @@ impl SqlStore {
         let deaths = lease(&mut tx, id, token, now).await?;
         tx.commit().await?;
         Ok(deaths)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_job_due_for_the_longest_time_runs_first() {
-        let job = |id: &str, due, retries| InstanceJob { id: id.into(), due, created: 50, retries, ..InstanceJob::default() };
-        let jobs = vec![job("late", Some(200), 3), job("spent", Some(1), 0), job("async", None, 3), job("timer", Some(40), 3)];
-        let mut instance = Instance { jobs, ..Instance::default() };
-        assert_eq!(next_due(&instance, 100).map(|j| j.id.as_str()), Some("timer"));
-        assert_eq!(next_due(&instance, 39), None);
-        instance.suspended = true;
-        assert_eq!(next_due(&instance, 100), None);
     }
 }

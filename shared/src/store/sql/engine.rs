@@ -17,7 +17,18 @@ use crate::store::query::{
 use crate::store::views::{
     DefinitionView, Deployed, DeploymentView, HistoryRow, InstanceView, JobDefinitionView, ResourceView, StoredInstance,
 };
-use crate::store::{Caller, CommandOutcome, EngineStore, Error, NewDeployment, NewInstance, RunDue};
+use crate::store::{Caller, CommandOutcome, EngineStore, Error, InstanceJobs, NewDeployment, NewInstance, RunDue};
+
+#[async_trait]
+impl InstanceJobs for SqlStore {
+    async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error> {
+        self.run_one_due_job(instance, None).await
+    }
+
+    async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error> {
+        self.run_one_due_job(instance, Some(token)).await
+    }
+}
 
 #[async_trait]
 impl EngineStore for SqlStore {
@@ -119,14 +130,6 @@ impl EngineStore for SqlStore {
 
     async fn command(&self, caller: &Caller, instance: &str, command: Command) -> Result<Option<CommandOutcome>, Error> {
         self.run_command(caller, instance, command).await
-    }
-
-    async fn run_due_job(&self, instance: &str) -> Result<RunDue, Error> {
-        self.run_one_due_job(instance, None).await
-    }
-
-    async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error> {
-        self.run_one_due_job(instance, Some(token)).await
     }
 
     async fn run_timer(&self, timer: &str) -> Result<RunDue, Error> {

@@ -277,7 +277,7 @@ async fn write(tx: &mut Tx<'_>, id: &str, loaded: &Loaded) -> Result<(), Error> 
     match &loaded.now {
         Some(instance) => {
             let revision = loaded.revision.unwrap_or_default() + 1;
-            tx.put(key, Row::Instance(Arc::new(InstanceRow { instance: instance.clone(), revision }))).await
+            tx.put(key, Row::Instance(Arc::new(InstanceRow::written(instance.clone(), revision)))).await
         }
         None => tx.delete(key).await,
     }

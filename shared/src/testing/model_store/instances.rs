@@ -11,7 +11,7 @@ impl ModelStore {
     /// An instance that was there before all else.
     pub fn put_instance(&self, instance: Instance) {
         let key = Key::Instance(instance.id.clone());
-        self.db().rows.insert(key, Row::Instance(Arc::new(InstanceRow { instance, revision: 1 })));
+        self.db().rows.insert(key, Row::Instance(Arc::new(InstanceRow::written(instance, 1))));
     }
 
     /// A command of a caller: reads, runs, writes `WHERE revision = …`. None: it ended the instance. False: missed, or no such one.
@@ -29,7 +29,7 @@ impl ModelStore {
             return Ok(false);
         }
         match after {
-            Some(instance) => tx.put(key, Row::Instance(Arc::new(InstanceRow { instance, revision: row.revision + 1 }))).await?,
+            Some(instance) => tx.put(key, Row::Instance(Arc::new(InstanceRow::written(instance, row.revision + 1)))).await?,
             None => tx.delete(key).await?,
         }
         tx.commit().await?;

@@ -8,6 +8,7 @@ mod batches;
 mod careful;
 mod claim;
 mod counts;
+mod due_jobs;
 mod execute;
 mod instances;
 mod jobs;
@@ -83,10 +84,12 @@ pub enum Broken {
     KeepsTheLease,
     /// A lease adds nothing to the attempts: a worker that dies is never noticed.
     NeverCountsAttempts,
+    /// A job of an instance is run on what was read of it, whatever was written since.
+    JobsIgnoreRevision,
 }
 
 impl Broken {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoWake,
         Self::IgnoresSuspension,
         Self::EffectBeforeClaim,
@@ -108,6 +111,7 @@ impl Broken {
         Self::TrustsOldRow,
         Self::KeepsTheLease,
         Self::NeverCountsAttempts,
+        Self::JobsIgnoreRevision,
     ];
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::batch::{BatchConfiguration, ControlJob, HistoricBatch};
 use crate::clock::Millis;
 use crate::job::Failure;
+use crate::process::derived;
 use crate::process::instance::Instance;
 use crate::store::views::WorkerRow;
 
@@ -136,6 +137,18 @@ pub struct Job {
 pub struct InstanceRow {
     pub instance: Instance,
     pub revision: i64,
+    pub wake_at: Option<Millis>,
+    pub wakes: i32,
+    pub dead_attempts: i32,
+    pub lease: Option<LeaseRow>,
+}
+
+impl InstanceRow {
+    /// As every write of a document leaves it.
+    #[must_use]
+    pub fn written(instance: Instance, revision: i64) -> Self {
+        Self { wake_at: derived::wake_at(&instance), instance, revision, wakes: 0, dead_attempts: 0, lease: None }
+    }
 }
 
 /// Who did what with which instances: the record that the oracles recount from.

@@ -1,16 +1,17 @@
 //! Wake: rows that are due are moved on and given back (design §7.6).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::careful::set_state;
-use super::rows::{Key, WorkState};
+use super::rows::{InstanceRow, Key, Row, WorkState};
 use super::tx::Tx;
 use super::{Broken, ModelStore};
 use crate::job::{self, WorkRef};
 use crate::store::{Error, WakeLimits, Woken};
 
 impl ModelStore {
-    /// Instances have no jobs here, and there are no timers.
+    /// There are no timers here.
     pub(super) async fn wake_rows(&self, limits: WakeLimits) -> Result<Woken, Error> {
         let mut tx = self.begin("wake").await?;
         let mut woken = Woken::default();
@@ -35,6 +36,8 @@ impl ModelStore {
             room.insert(work.batch.clone(), left.saturating_sub(ids));
             woken.work.push(WorkRef::new(work.batch, number));
         }
+        tx.step().await;
+        woken.instances = wake_instances(&mut tx, limits.instances).await?;
         tx.commit().await?;
         Ok(woken)
     }
@@ -59,6 +62,28 @@ impl ModelStore {
         due.sort();
         Ok(due.into_iter().map(|(_, key, work)| (key, work)).collect())
     }
+}
+
+/// Instances whose own jobs are due: the oldest first.
+async fn wake_instances(tx: &mut Tx<'_>, limit: u32) -> Result<Vec<String>, Error> {
+    let is_due = |row: &InstanceRow, now| !row.instance.suspended && row.wake_at.is_some_and(|at| at <= now);
+    let rows = tx.scan(&Key::Instance(String::new()), &Key::Instance("~".into()))?;
+    let rows = rows.into_iter().filter_map(|(key, row)| if let Row::Instance(row) = row { Some((key, row)) } else { None });
+    let mut due: Vec<_> = rows.filter(|(_, row)| is_due(row, tx.now)).map(|(key, row)| (row.wake_at, key)).collect();
+    due.sort();
+    let mut woken = vec![];
+    for (_, key) in due {
+        if woken.len() as u32 >= limit || !tx.try_lock(&key)? {
+            continue;
+        }
+        let Some(Row::Instance(row)) = tx.get(&key)? else { continue };
+        if is_due(&row, tx.now) {
+            woken.push(row.instance.id.clone());
+            let moved = InstanceRow { wake_at: Some(tx.now + job::next_wake_ms(row.wakes)), wakes: row.wakes + 1, ..(*row).clone() };
+            tx.put(key, Row::Instance(Arc::new(moved))).await?;
+        }
+    }
+    Ok(woken)
 }
 
 /// Number, state and instances of a run or job row.

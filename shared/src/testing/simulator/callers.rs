@@ -10,7 +10,7 @@ use crate::id::{BATCH_JOB_DEFINITION, MONITOR_JOB, SEED_JOB, SEED_JOB_DEFINITION
 use crate::job::WorkRef;
 use crate::migration::{MigrationPlan, Skip};
 use crate::process::instance::Instance;
-use crate::queue::BatchEvent;
+use crate::queue::{Address, BatchEvent};
 use crate::store::{BatchStore, Caller, Error, Items, SuspendScope};
 use crate::testing::model_store::ModelStore;
 use crate::testing::schedule::{Rng, yield_now};
@@ -277,7 +277,8 @@ impl Person {
             }
         };
         if self.store.command(&id, run).await? && !delete {
-            *self.ledger.told().commands.entry(id).or_default() += 1;
+            *self.ledger.told().commands.entry(id.clone()).or_default() += 1;
+            self.shared.hand_over(|publisher| publisher.wake([Address::Instance { instance: id }]));
         }
         Ok(())
     }

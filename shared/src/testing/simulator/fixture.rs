@@ -14,13 +14,13 @@ pub const SOURCE: &str = "herd:1:simulated";
 pub const TARGET: &str = "herd:2:simulated";
 
 const MODEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
-<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" targetNamespace="simulated">
+<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:camunda="http://camunda.org/schema/1.0/bpmn" targetNamespace="simulated">
   <process id="herd" isExecutable="true">
     <startEvent id="start"/>
     <sequenceFlow id="f1" sourceRef="start" targetRef="graze"/>
     <userTask id="graze"/>
     <sequenceFlow id="f2" sourceRef="graze" targetRef="rest"/>
-    <userTask id="rest"/>
+    <userTask id="rest" camunda:asyncBefore="true"/>
     <sequenceFlow id="f3" sourceRef="rest" targetRef="end"/>
     <endEvent id="end"/>
   </process>
@@ -92,10 +92,10 @@ pub fn instance(definition: &ProcessDefinition, id: &str, now: Millis) -> Instan
     command(definition, blank, start, now).unwrap_or_else(|| panic!("instance {id} did not start"))
 }
 
-/// Completes its task: the next one, or the end (None).
+/// Completes its task: a job that enters the next one, or the end (None). Nothing while that job has not run.
 #[must_use]
 pub fn complete(definition: &ProcessDefinition, instance: Instance, now: Millis) -> Option<Instance> {
-    let task_id = instance.tasks.first()?.id.clone();
+    let Some(task_id) = instance.tasks.first().map(|task| task.id.clone()) else { return Some(instance) };
     command(definition, instance, Command::CompleteTask { task_id, variables: vec![] }, now)
 }
 

@@ -231,7 +231,7 @@ fn commands_are_kept(db: &Db, ledger: &Ledger) -> Verdict {
     Ok(())
 }
 
-/// No token is lost or doubled: each instance waits at one task, and its tree is one.
+/// No token is lost or doubled: each instance waits at one task, or for a job that nobody may run; and its tree is one.
 fn tokens_are_kept(db: &Db, store: &ModelStore) -> Verdict {
     for row in db.rows.values() {
         let Row::Instance(row) = row else { continue };
@@ -240,8 +240,12 @@ fn tokens_are_kept(db: &Db, store: &ModelStore) -> Verdict {
             return Err(format!("instance {} stands on no definition", instance.id));
         };
         let broken = check(instance, definition);
-        if instance.tasks.len() != 1 || !broken.is_empty() {
-            return Err(format!("instance {} has {} tasks, and these rules are broken: {broken:?}", instance.id, instance.tasks.len()));
+        let waits = instance.tasks.len() + instance.jobs.len();
+        if waits != 1 || !broken.is_empty() {
+            return Err(format!("instance {} waits {waits} times, and these rules are broken: {broken:?}", instance.id));
+        }
+        if instance.jobs.iter().any(|job| job.retries > 0) {
+            return Err(format!("instance {} has a job that nobody runs: {:?}", instance.id, instance.jobs));
         }
     }
     Ok(())

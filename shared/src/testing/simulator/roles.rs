@@ -10,8 +10,8 @@ use super::behaviour::tolerate;
 use crate::clock::{Clock, ManualClock, Millis};
 use crate::job::WorkRef;
 use crate::queue::{Address, Consumer, Delivery, Queue, QueueName};
-use crate::store::WakeLimits;
 use crate::store::views::WorkerRow;
+use crate::store::{InstanceJobs, WakeLimits};
 use crate::testing::model_queue::ModelQueue;
 use crate::testing::schedule::yield_now;
 use crate::work::{Publisher, Steps, Sweep, progress};
@@ -23,6 +23,7 @@ pub const WAKE_PERIOD_MS: Millis = 1_000;
 #[derive(Clone)]
 pub struct Shared {
     pub steps: Steps,
+    pub jobs: Arc<dyn InstanceJobs>,
     pub queue: ModelQueue,
     pub clock: Arc<ManualClock>,
     /// Rows that one round of wake takes.
@@ -91,6 +92,11 @@ pub async fn execute(shared: Shared, name: String, prefetch: u16) {
             let Some(next) = consumer.try_next() else { break };
             deliveries.push(next);
         }
+        let of_instance = |delivery: &Box<dyn Delivery>| matches!(delivery.message().address, Address::Instance { .. });
+        let (instances, deliveries): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(of_instance);
+        for delivery in instances {
+            instance(&shared, delivery).await;
+        }
         let (again, fresh): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|d| d.redelivered());
         let mut finished = 0;
         for delivery in again {
@@ -100,6 +106,14 @@ pub async fn execute(shared: Shared, name: String, prefetch: u16) {
         finished += normal(&shared, fresh).await;
         heartbeat(&shared, &name, finished).await;
     }
+}
+
+/// The due jobs of an instance; with care, if its message was out before.
+async fn instance(shared: &Shared, delivery: Box<dyn Delivery>) {
+    let Address::Instance { instance } = delivery.message().address.clone() else { return };
+    let (token, with_care) = (crate::id::new_id(), delivery.redelivered());
+    let ran = shared.steps.run_instance(&*shared.jobs, &instance, with_care, &token).await;
+    settle(delivery, ran.is_ok()).await;
 }
 
 async fn careful(shared: &Shared, work: &WorkRef, delivery: Box<dyn Delivery>) -> u64 {

@@ -91,6 +91,7 @@ impl World {
         let steps = Steps { store: store.clone(), queue: Arc::new(queue.clone()), decide: behaving.clone() };
         let shared = Shared {
             steps,
+            jobs: store.clone(),
             queue: queue.clone(),
             clock: Arc::clone(&clock),
             wake_limit: scenario.wake_limit,
