@@ -108,8 +108,9 @@ fn caught(broken: Broken) -> Option<(u64, String)> {
 #[test]
 fn a_simulator_that_never_fails_is_worthless() {
     let mut missed = vec![];
-    // So rare that it has a test of its own, with two handlers at once.
-    for broken in Broken::ALL.into_iter().filter(|broken| *broken != Broken::ChangesJobsUnlocked) {
+    // Two are so rare that they have tests of their own, with two handlers at once.
+    let rare = [Broken::ChangesJobsUnlocked, Broken::ShortensByInsert];
+    for broken in Broken::ALL.into_iter().filter(|broken| !rare.contains(broken)) {
         match caught(broken) {
             Some((seed, what)) => println!("{broken:?}: seed {seed}: {}", what.chars().take(200).collect::<String>()),
             None => missed.push(broken),

@@ -71,6 +71,21 @@ fn changing_a_job_without_the_lock_of_its_batch_is_noticed() {
     assert_eq!(noticed(None), None);
 }
 
+/// A run that becomes shorter stays the row that it was: who waits for it would not see another.
+#[test]
+fn shortening_a_run_by_insert_is_noticed() {
+    let raced = |broken, seed| {
+        let mut script = Script::new(Semantics::Postgres, &[], &[], broken);
+        script.prepare(Handler::ExecuteCareful)?;
+        script.die_over_it()?;
+        script.race(Handler::Suspend, Handler::ExecuteCareful, seed)?;
+        script.finish()
+    };
+    let noticed = |broken| (0..500).find_map(|seed| raced(broken, seed).err());
+    assert!(noticed(Some(Broken::ShortensByInsert)).is_some_and(|what| what.contains("is suspended, and yet")));
+    assert_eq!(noticed(None), None);
+}
+
 /// Once the front job of a run was charged, whichever job it was that the database refused.
 #[test]
 fn a_refused_statement_is_its_culprits_in_careful_mode_too() {

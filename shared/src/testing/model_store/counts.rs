@@ -68,13 +68,16 @@ impl ModelStore {
         let waiting: usize = chunks.iter().map(|(_, c)| c.ids.len()).sum::<usize>()
             + runs.iter().map(|(_, r)| r.ids.len()).sum::<usize>()
             + jobs.iter().map(|(_, j)| j.ids.len()).sum::<usize>();
-        let failures = tx.scan(&Key::Failure(batch.id.clone(), 0, String::new()), &Key::Failure(batch.id.clone(), u32::MAX, "~".into()))?;
+        let dead_runs = runs.iter().filter(|(_, run)| run.state.retries == 0);
+        let dead_jobs = jobs.iter().filter(|(_, job)| job.state.retries == 0);
         let statistics = BatchStatistics {
             remaining_jobs: remaining,
             completed_jobs: batch.total_jobs - remaining,
-            failed_jobs: jobs.iter().filter(|(_, job)| job.state.retries == 0).count() as u64,
+            failed_jobs: dead_runs.clone().map(|(_, run)| u64::from(run.last - run.first) + 1).sum::<u64>()
+                + dead_jobs.clone().count() as u64,
             done_instances: batch.total_instances - waiting as u64 - batch.cancelled,
-            failed_instances: failures.len() as u64,
+            failed_instances: (dead_runs.map(|(_, run)| run.ids.len()).sum::<usize>()
+                + dead_jobs.map(|(_, job)| job.ids.len()).sum::<usize>()) as u64,
             cancelled_instances: batch.cancelled,
         };
         Ok((created, statistics))

@@ -191,8 +191,9 @@ impl ModelStore {
             return tx.delete(hold.key.clone()).await;
         }
         self.met("execute: shortened");
+        (run.state.wake_at, run.state.wakes) = (Some(tx.now), 0);
         if !self.is_broken(Broken::KeepsTheLease) {
-            run.state.attempts = run.state.attempts.min(ONE_BY_ONE_ATTEMPTS);
+            run.state.attempts = if run.state.attempts > 0 { ONE_BY_ONE_ATTEMPTS } else { 0 };
             run.state.lease = None;
         }
         out.next.push(WorkRef::new(hold.claimed.work.batch.clone(), run.first));

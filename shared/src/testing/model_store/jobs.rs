@@ -88,9 +88,14 @@ impl ModelStore {
         if definition.number != BATCH_JOB_DEFINITION {
             let mut row = (*batch).clone();
             let job = if definition.number == BATCH_JOB_DEFINITION - 2 { &mut row.seed_job } else { &mut row.monitor_job };
-            set_control_retries(job, retries, due);
+            if job.retries == 0 {
+                set_control_retries(job, retries, due);
+            }
             write_batch(&mut tx, row).await?;
             tx.commit().await?;
+            return Ok(Some(vec![]));
+        }
+        if retries == 0 {
             return Ok(Some(vec![]));
         }
         tx.step().await;
@@ -102,6 +107,8 @@ impl ModelStore {
             let incident = job.incident.clone();
             set_retries(&mut job, retries, due, tx.now);
             job.incident = incident;
+            // Looked at now, even if it is due later.
+            job.state.wake_at = Some(tx.now);
             if job.state.may_run(tx.now) && instances < window {
                 instances += job.ids.len() as u64;
                 next.push(WorkRef::new(definition.batch.clone(), job.number));
@@ -147,7 +154,7 @@ pub(super) fn set_retries(job: &mut Job, retries: i32, due: Option<Option<Millis
 }
 
 pub(super) fn set_due(job: &mut Job, due: Option<Millis>, now: Millis) {
-    job.state.due = due;
+    (job.state.due, job.state.wakes) = (due, 0);
     job.state.wake_at = job.state.wake_at.map(|_| due.unwrap_or(now).max(now));
 }
 
@@ -190,11 +197,13 @@ async fn split(tx: &mut Tx<'_>, work: &WorkRef, key: Key, run: Run) -> Result<Ta
     let (ids, back) = rest.split_at(k.min(rest.len()));
     let mut pieces = vec![];
     let mut state = run.state.clone();
-    state.lease = None;
+    (state.lease, state.wakes) = (None, 0);
     if !front.is_empty() {
         state.attempts = state.attempts.min(ONE_BY_ONE_ATTEMPTS);
     }
-    let behind_state = WorkState { attempts: run.state.attempts.min(ONE_BY_ONE_ATTEMPTS), ..state.clone() };
+    // In place, or a row of its own.
+    let wakes = if front.is_empty() { run.state.wakes } else { 0 };
+    let behind_state = WorkState { attempts: run.state.attempts.min(ONE_BY_ONE_ATTEMPTS), wakes, ..state.clone() };
     let behind = Run { first: work.number + 1, ids: back.to_vec(), state: behind_state, ..run.clone() };
     let mut behind_key = key.clone();
     tx.step().await;

@@ -76,7 +76,7 @@ impl ModelStore {
         let (now, window) = (tx.now, self.window(tx, row)?);
         let changed = self
             .change_all(tx, &row.id, |state| {
-                state.suspended = suspended;
+                (state.suspended, state.wakes) = (suspended, 0);
                 if !suspended {
                     state.wake_at = state.wake_at.map(|_| now);
                 }

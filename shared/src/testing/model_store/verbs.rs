@@ -90,9 +90,9 @@ impl BatchStore for ModelStore {
 
     async fn set_batch_job_suspended(&self, _: &Caller, job: &WorkRef, suspended: bool) -> Works {
         let change = |job: &mut super::rows::Job, now| {
-            job.state.suspended = suspended;
+            (job.state.suspended, job.state.wakes) = (suspended, 0);
             if !suspended {
-                job.state.wake_at = job.state.wake_at.map(|_| job.state.due.unwrap_or(now).max(now));
+                job.state.wake_at = job.state.wake_at.map(|_| now);
             }
         };
         self.change_job("set_batch_job_suspended", job, |job| job.suspended = suspended, change).await
@@ -109,7 +109,7 @@ impl BatchStore for ModelStore {
     }
 
     async fn set_batch_job_priority(&self, _: &Caller, job: &WorkRef, priority: i64) -> Works {
-        self.change_job("set_batch_job_priority", job, |_| {}, |job, _| job.state.priority = priority).await
+        self.change_job("set_batch_job_priority", job, |_| {}, |job, _| (job.state.priority, job.state.wakes) = (priority, 0)).await
     }
 
     async fn delete_batch_job(&self, _: &Caller, job: &WorkRef) -> Works {

@@ -20,7 +20,8 @@ impl ModelStore {
         }
         let mut room: BTreeMap<String, u64> = BTreeMap::new();
         for batch in tx.batches()? {
-            room.insert(batch.id.clone(), self.window(&tx, &batch)?);
+            let window = self.window(&tx, &batch)?;
+            room.insert(batch.id.clone(), window.saturating_sub(published(&tx, &batch.id)?));
         }
         for (key, work) in self.due(&tx, &room)? {
             tx.step().await;
@@ -62,6 +63,15 @@ impl ModelStore {
         due.sort();
         Ok(due.into_iter().map(|(_, key, work)| (key, work)).collect())
     }
+}
+
+/// Instances in rows that were published and are not due for another look yet.
+fn published(tx: &Tx<'_>, batch: &str) -> Result<u64, Error> {
+    let is_out =
+        |state: &WorkState| !state.suspended && state.wake_at.is_some_and(|at| at > tx.now) && state.due.is_none_or(|due| due <= tx.now);
+    let runs = tx.runs(batch)?.into_iter().map(|(_, run)| (run.state, run.ids.len()));
+    let jobs = tx.jobs(batch)?.into_iter().map(|(_, job)| (job.state, job.ids.len()));
+    Ok(runs.chain(jobs).filter(|(state, _)| is_out(state)).map(|(_, ids)| ids as u64).sum())
 }
 
 /// Instances whose own jobs are due: the oldest first.

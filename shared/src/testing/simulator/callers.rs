@@ -61,13 +61,16 @@ impl Ledger {
         Thaw { ledger: self.clone(), batch: batch.into() }
     }
 
-    fn thaws(&self, batch: &str) -> u64 {
-        self.told().thaws.get(batch).copied().unwrap_or_default()
+    /// How often something was begun that may start work of it. None: something of the kind is under way, and nobody can
+    /// tell on which side of a suspension it will commit.
+    fn thaws(&self, batch: &str) -> Option<u64> {
+        let told = self.told();
+        let under_way = told.thawing.get(batch).copied().unwrap_or_default() > 0;
+        (!under_way).then(|| told.thaws.get(batch).copied().unwrap_or_default())
     }
 
-    fn freeze(&self, batch: &str, thaws_before: u64) {
-        let still = self.told().thawing.get(batch).copied().unwrap_or_default() == 0;
-        if still && self.thaws(batch) == thaws_before {
+    fn freeze(&self, batch: &str, thaws_before: Option<u64>) {
+        if thaws_before.is_some() && self.thaws(batch) == thaws_before {
             self.told().frozen.insert(batch.into());
         }
     }

@@ -9,7 +9,7 @@ use super::executor::Job;
 use super::fixture;
 use super::scenario::Scenario;
 use super::world::World;
-use crate::job::WorkRef;
+use crate::job::{ONE_BY_ONE_ATTEMPTS, WorkRef};
 use crate::store::{BatchStore, SeedRoom, WakeLimits};
 use crate::testing::model_queue::Mischief;
 use crate::testing::model_store::rows::{Key, LogEvent, Row};
@@ -118,6 +118,28 @@ impl Script {
     /// The next collisions that executions meet.
     pub fn collide(&self, times: u32) {
         self.world.store.set_faults(Faults { next_collide: times, ..Faults::default() });
+    }
+
+    /// Processes die over the run until it is tried job by job.
+    ///
+    /// # Errors
+    /// The invariant that did not hold.
+    pub fn die_over_it(&mut self) -> Result<(), String> {
+        for polls in 1..ALL {
+            self.run(Handler::ExecuteCareful, polls)?;
+            self.world.advance(20_000);
+            let attempts = self.world.store.read(|db| {
+                let runs = db.rows.values().filter_map(|row| if let Row::Run(run) = row { Some(run.state.attempts) } else { None });
+                runs.max()
+            });
+            match attempts {
+                None => return Err("the run is gone before anybody died over it twice".into()),
+                // The next lease is the second.
+                Some(attempts) if attempts + 1 >= ONE_BY_ONE_ATTEMPTS => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        Err("nobody ever died over it".into())
     }
 
     /// Runs `handler` for at most so many polls, then it is dropped. True: it came to its end.

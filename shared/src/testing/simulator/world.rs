@@ -32,7 +32,7 @@ const QUIET_MS: Millis = 120_000;
 /// Time after which all must be quiet once faults have stopped.
 const CALM_MS: Millis = 3_600_000;
 /// How far the clock goes from one look to the next, when nothing happens.
-const IDLE_MS: Millis = 8_000;
+const IDLE_MS: Millis = 20_000;
 /// People who do things to batches; the first ones submit them.
 const CALLERS: usize = 3;
 /// Lines of a trace that are kept.
