@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: a failure is a panic")]
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,6 +12,7 @@ use shared::job::{Failure, WorkRef};
 use shared::store::query::{BatchQuery, Page};
 use shared::store::{BatchStore, Caller, Executed, Items, Lease, Mode, Portion, SeedRoom, Store, SuspendScope, WakeLimits};
 use shared::testing::database::TestDatabase;
+use shared::testing::figures::show;
 use shared::testing::model_store::{ModelStore, Semantics, Setup};
 use shared::testing::schedule::Rng;
 use shared::testing::store_suite::{Bench, Herder, instance, new_batch};
@@ -235,7 +235,7 @@ async fn compare_all(what: &str, database: TestDatabase, batches: u64) {
     }
     database.remove().await;
     assert!(unlike.is_empty(), "{} of {batches} batches are not as in {what}:\n{}", unlike.len(), unlike.join("\n\n"));
-    writeln!(std::io::stderr(), "model store: {verbs} verbs on {batches} batches answered as {what} does").unwrap();
+    show(&format!("model store: {verbs} verbs on {batches} batches answered as {what} does"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,10 @@
 //!
 //! `SIM_SEED=n` runs the one schedule that a failure names; `SIM_SCHEDULES=n` runs so many.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use shared::testing::figures::show;
 use shared::testing::model_store::{Broken, Semantics};
 use shared::testing::simulator::{Limits, Options, Report, run, shrink};
 
@@ -57,8 +57,7 @@ fn every_schedule_keeps_the_invariants() {
         #[expect(clippy::disallowed_methods, reason = "how long it took, for whoever reads the output")]
         let begun = Instant::now();
         let all = schedules(semantics, count);
-        // Not by println!, which shows nothing of a test that passes.
-        writeln!(std::io::stderr(), "simulator, {semantics:?}: {all} ({} s)", begun.elapsed().as_secs()).unwrap();
+        show(&format!("simulator, {semantics:?}: {all} ({} s)", begun.elapsed().as_secs()));
         if number_in("SIM_SEED").is_none() && semantics == Semantics::Postgres {
             // What no schedule comes to is not tested by any.
             for situation in [
@@ -117,7 +116,7 @@ fn a_simulator_that_never_fails_is_worthless() {
         }
     }
     assert!(missed.is_empty(), "not noticed in {HUNT} schedules: {missed:?}");
-    writeln!(std::io::stderr(), "simulator: {} deliberate faults were all noticed", Broken::ALL.len() + 2).unwrap();
+    show(&format!("simulator: {} deliberate faults were all noticed", Broken::ALL.len() + 2));
 }
 
 /// A schedule that fails is made smaller, and fails still.

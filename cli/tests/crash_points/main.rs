@@ -13,13 +13,13 @@ mod herd;
 mod support;
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use bed::{Bed, Place};
 use cases::Case;
 use shared::testing::broker::PrivateBroker;
+use shared::testing::figures::show;
 
 /// Cases at once on one file each, and on one virtual host each.
 const EMBEDDED_AT_ONCE: usize = 4;
@@ -64,10 +64,8 @@ async fn run_all(what: &str, places: Vec<Place>) {
         failed.len(),
         failed.join("\n")
     );
-    // Not by println!, which shows nothing of a test that passes.
     let took = begun.elapsed().as_secs();
-    writeln!(std::io::stderr(), "crash points, {what}: {total} points, a death and a restart at each, all invariants held ({took} s)")
-        .unwrap();
+    show(&format!("crash points, {what}: {total} points, a death and a restart at each, all invariants held ({took} s)"));
 }
 
 async fn run(case: &Case, place: &Place) -> Result<(), String> {

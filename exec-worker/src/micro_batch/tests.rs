@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use shared::batch::BatchStatistics;
 use shared::job::ONE_BY_ONE_ATTEMPTS;
-use shared::queue::{Consumer, MemoryQueue, Queue, QueueName};
+use shared::queue::{Consumer, MemoryQueue, Message, Queue};
 use shared::store::query::{BatchQuery, Page};
 use shared::store::{Caller, Decide, Item, ItemContext, ItemOutcome, WakeLimits};
 use shared::testing::context::context;

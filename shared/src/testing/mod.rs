@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod context;
 pub mod database;
 pub mod engine_suite;
+pub mod figures;
 pub mod model_queue;
 pub mod model_store;
 pub mod process;

@@ -92,8 +92,8 @@ pub async fn execute(shared: Shared, name: String, prefetch: u16) {
             let Some(next) = consumer.try_next() else { break };
             deliveries.push(next);
         }
-        let of_instance = |delivery: &Box<dyn Delivery>| matches!(delivery.message().address, Address::Instance { .. });
-        let (instances, deliveries): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(of_instance);
+        let (instances, deliveries): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|delivery| matches!(delivery.message().address, Address::Instance { .. }));
         for delivery in instances {
             instance(&shared, delivery).await;
         }
