@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use shared::queue::QueueName;
 use shared::store::sql::{StoreOptions, open_sql};
 use shared::testing::broker::Client;
-use shared::testing::database::TestDatabase;
+use shared::testing::database::EmptyDatabase;
 
 use crate::cases::{Case, Life};
 use crate::deeds::Caller;
@@ -49,7 +49,7 @@ pub enum Place {
 pub struct Bed {
     folder: tempfile::TempDir,
     pub database: String,
-    schema: Option<String>,
+    schema: Option<EmptyDatabase>,
     amqp: Option<String>,
     port: u32,
     processes: BTreeMap<&'static str, Child>,
@@ -61,9 +61,10 @@ impl Bed {
         let (schema, database, amqp) = match place {
             Place::Embedded => (None, format!("sqlite:{}", folder.path().join("drover.db").display()), None),
             Place::Fleet { amqp } => {
-                let (schema, url) = TestDatabase::postgres_schema().await;
+                let empty_database = EmptyDatabase::postgres().await;
                 empty(amqp).await;
-                (Some(schema), url, Some(amqp.clone()))
+                let url = empty_database.url.clone();
+                (Some(empty_database), url, Some(amqp.clone()))
             }
         };
         Self { folder, database, schema, amqp, port: free_port(), processes: BTreeMap::new() }
@@ -178,7 +179,7 @@ impl Bed {
     pub async fn remove(mut self) {
         self.kill_all();
         if let Some(schema) = &self.schema {
-            TestDatabase::drop_schema(schema).await;
+            schema.remove().await;
         }
     }
 }

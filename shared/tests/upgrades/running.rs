@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::job::WorkRef;
 use shared::queue::MemoryQueue;
 use shared::store::sql::{SqlStore, migrate_schema, migrate_schema_to, schema_status};
-use shared::store::{BatchStore, Caller, EngineStore, Store};
+use shared::store::{BatchStore, Caller, InstanceJobs, Store};
 use shared::testing::database::{EmptyDatabase, Raw, TestDatabase};
 use shared::testing::engine_suite::{deploy, start};
 use shared::testing::queue_suite::until;
