@@ -84,12 +84,12 @@ pg_start() {
 pg_pid() { head -n 1 "$1/postmaster.pid" 2>/dev/null; }
 pg_stop() { [ -e "$1/postmaster.pid" ] && as_postgres "$PG_BIN/pg_ctl" -D "$1" -m immediate -w stop >/dev/null; return 0; }
 
-# Everything a node of our own needs to know; the CLI needs the same.
+# Everything a node of our own needs to know; the CLI needs the same. Nodes of one cluster share RABBIT_EPMD_PORT.
 rabbit_env() {
     local dir=$1 port=$2
     export HOME="$dir" RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_NODENAME="drover$port@localhost" \
         RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$port" RABBITMQ_DIST_PORT=$((port + 1)) \
-        ERL_EPMD_PORT=$((port + 2)) ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_BASE="$dir" RABBITMQ_MNESIA_BASE="$dir/data" \
+        ERL_EPMD_PORT="${RABBIT_EPMD_PORT:-$((port + 2))}" ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_BASE="$dir" RABBITMQ_MNESIA_BASE="$dir/data" \
         RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_PID_FILE="$dir/pid" RABBITMQ_ENABLED_PLUGINS_FILE="$dir/plugins" \
         RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" RABBITMQ_ADVANCED_CONFIG_FILE="$dir/advanced.config" \
         RABBITMQ_GENERATED_CONFIG_DIR="$dir/generated" RABBITMQ_SCHEMA_DIR="$dir/schema" \
@@ -118,7 +118,7 @@ rabbit_stop() {
         for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
         kill -KILL "$pid" 2>/dev/null
     fi
-    epmd -port $((port + 2)) -kill >/dev/null 2>&1
+    epmd -port "${RABBIT_EPMD_PORT:-$((port + 2))}" -kill >/dev/null 2>&1
     rm -f "$dir/pid" "$dir/group"
     return 0
 }
