@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import sys
+import traceback
 
 import faults
 import network
@@ -78,7 +79,12 @@ def main():
     print(f"seed {options.seed}: ./chaos {' '.join(a for a in sys.argv[1:])}", flush=True)
     from chaos import Chaos
     chaos = Chaos(options)
-    chaos.run()
+    try:
+        chaos.run()
+    except Exception as error:  # noqa: BLE001 — without a ledger nothing is shown.
+        traceback.print_exc()
+        print(f"verdict: NOT clean: no ledger: {error} (logs: {chaos.folder}/fleet/log)", flush=True)
+        return 1
     print(report.text(chaos), flush=True)
     if options.json:
         report.write_json(chaos, options.json)
