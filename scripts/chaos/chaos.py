@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import tempfile
+import threading
 import time
 
 import faults
@@ -148,15 +149,16 @@ class Chaos:
             return None
         return int(found) / 1000 if found else None
 
-    def wait_for_movement(self, answered, what):
+    def wait_for_movement(self, answered, what, hits="", lasted=0.0):
+        """Seconds from the moment at which what was hit answered again to the next success; a line of the ledger."""
         end = answered + PATIENCE_S
         while (moved := self.moved_since(answered)) is None and time.time() < end:
             time.sleep(0.2)
         took = None if moved is None else moved - answered
-        self.moves.append((what, took))
+        self.moves.append((what, took, hits, lasted))
         if took is None or took > MOVES_AGAIN_S:
             self.off(f"{what}: the batch moved again {'not within ' + str(PATIENCE_S) if took is None else f'after {took:.1f}'} s; asked: {MOVES_AGAIN_S}")
-        return took
+        self.say(f"  {what}: moves again after {took if took is None else round(took, 1)} s")
 
     def run_fault(self, fault):
         self.say(f"fault: {fault.name} ({fault.hits})")
@@ -166,13 +168,23 @@ class Chaos:
         except NotRun as why:
             self.not_run.append((fault.name, str(why)))
             return
-        except Exception as error:  # noqa: BLE001 — the rest still runs, and the ledger says so.
+        except Exception as error:  # noqa: BLE001: the rest still runs, and the ledger says so.
             self.off(f"{fault.name}: {error!r}")
             self.network.mend()
             return
-        took = self.wait_for_movement(answered, fault.name)
-        self.moves[-1] = (fault.name, took, fault.hits, answered - begun)
-        self.say(f"  moves again after {took if took is None else round(took, 1)} s")
+        self.wait_for_movement(answered, fault.name, fault.hits, answered - begun)
+
+    def run_faults(self):
+        """One after the other; those of the background meanwhile."""
+        chosen = faults.choose(self.options.only, self.long)
+        background = [threading.Thread(target=self.run_fault, args=(fault,), daemon=True) for fault in chosen if fault.background]
+        for thread in background:
+            thread.start()
+        for fault in chosen:
+            if not fault.background:
+                self.run_fault(fault)
+        for thread in background:
+            thread.join()
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
@@ -244,8 +256,7 @@ class Chaos:
             self.begin()
             self.begin_load()
             self.wait_for_movement(time.time(), "no fault yet")
-            for fault in faults.choose(self.options.only, self.long):
-                self.run_fault(fault)
+            self.run_faults()
             self.settle()
             self.judge()
             for words in self.fleet.last_words():

@@ -24,15 +24,17 @@ class Fault:
     run: object
     # In the short form too.
     short: bool
+    # Runs beside the others, from the first to the last: it takes its time.
+    background: bool = False
 
 
 class NotRun(Exception):
     """It cannot be had on this machine."""
 
 
-def fault(hits, short=False):
+def fault(hits, short=False, background=False):
     def add(run):
-        FAULTS.append(Fault(run.__name__.replace("_", "-"), hits, run, short))
+        FAULTS.append(Fault(run.__name__.replace("_", "-"), hits, run, short, background))
         return run
     return add
 

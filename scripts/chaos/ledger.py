@@ -17,7 +17,7 @@ MOST = 5
 SCHEMA = """
 DROP SCHEMA IF EXISTS chaos CASCADE;
 CREATE SCHEMA chaos;
-CREATE TABLE chaos.batch (id TEXT PRIMARY KEY, herd TEXT, source TEXT, target TEXT, whole TEXT, by_query BOOLEAN, ended TEXT);
+CREATE TABLE chaos.batch (id TEXT PRIMARY KEY, herd TEXT, source TEXT, target TEXT, whole TEXT, by_query BOOLEAN, ended TEXT, ended_at BIGINT);
 CREATE TABLE chaos.named (batch TEXT, instance TEXT);
 CREATE TABLE chaos.born (id TEXT PRIMARY KEY, herd TEXT, home TEXT, revision BIGINT);
 CREATE TABLE chaos.change (instance TEXT PRIMARY KEY, told BIGINT, tried BIGINT, deletion TEXT);
@@ -63,7 +63,7 @@ def lay_out(database, world):
     batches, named, pauses = [], [], []
     for batch in world.all():
         whole = batch.herd if batch.ids is None and not batch.by_query else "\\N"
-        batches.append([batch.id, batch.herd, batch.source, batch.target, whole, batch.by_query, batch.ended or "running"])
+        batches.append([batch.id, batch.herd, batch.source, batch.target, whole, batch.by_query, batch.ended or "running", int(batch.ended_at * 1000)])
         named += [[batch.id, instance] for instance in batch.ids or []]
         pauses += [[batch.id, int(since * 1000), int(until * 1000)] for since, until in batch.suspended]
     changes = {i: [*counts, "no"] for i, counts in world.changes.items()}
@@ -120,8 +120,10 @@ CHECKS = [
      "SELECT h.id, h.migrated_instances, h.failed_instances, h.cancelled_instances, h.total_instances, count(DISTINCT s.instance) "
      "FROM historic_batch h LEFT JOIN chaos.success s ON s.batch = h.id WHERE h.end_time IS NOT NULL GROUP BY h.id "
      "HAVING h.migrated_instances <> count(DISTINCT s.instance) OR h.migrated_instances + h.failed_instances + h.cancelled_instances <> h.total_instances"),
+    # What was in flight when a deletion began, it waits for: what counts is when it was answered.
     ("work done after a batch's end", "batch {0} migrated instance {1} after its end",
-     "SELECT s.batch, s.instance FROM chaos.success s JOIN historic_batch h ON h.id = s.batch WHERE s.time > h.end_time"),
+     "SELECT s.batch, s.instance FROM chaos.success s JOIN historic_batch h ON h.id = s.batch JOIN chaos.batch b ON b.id = s.batch "
+     "WHERE (b.ended = 'completed' AND s.time > h.end_time) OR (b.ended = 'deleted' AND b.ended_at > 0 AND s.time > b.ended_at)"),
     ("work done while suspended", "batch {0} migrated instance {1} while it was suspended",
      "SELECT s.batch, s.instance FROM chaos.success s JOIN chaos.pause p USING (batch) WHERE s.time > p.since AND s.time < p.until"),
     ("leftovers of batches that are over", "{0} rows of {1} belong to no batch",

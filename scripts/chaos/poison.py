@@ -14,14 +14,14 @@ from herd import MARKER, Herd
 
 # Beside the instance that kills: neighbours in the same run.
 NEIGHBOURS = 150
-PATIENCE_S = 240
+PATIENCE_S = 600
 # Given back more often than the queues' x-delivery-limit of 20.
 GIVEN_BACK = 25
 NOBODY = "01900000-0000-7000-8000-000000000000"
 DIED = "the worker died"
 
 
-@fault("workers (an instance kills them)", short=True)
+@fault("workers (an instance kills them)", short=True, background=True)
 def poison_instance(chaos):
     """Isolated in careful mode, failed with a reason; its neighbours are migrated."""
     herd = Herd(chaos.rest, "poison")

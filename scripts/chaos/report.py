@@ -19,9 +19,9 @@ def text(chaos):
     lines.append("  attempts that failed, by reason:")
     lines += [f"    {count:>8,}  {reason[:120]}" for reason, count in list(chaos.reasons.items())[:10]] or ["           none"]
     lines.append("  from \"the service answers again\" to \"the batch moves again\" (asked: 10 s):")
-    for name, took, *more in chaos.moves:
+    for name, took, hits, lasted in chaos.moves:
         shown = "never" if took is None else f"{took:.1f} s"
-        lines.append(f"    {shown:>8}  {name}{f' ({more[0]}; lasted {more[1]:.0f} s)' if more else ''}")
+        lines.append(f"    {shown:>8}  {name}{f' ({hits}; lasted {lasted:.0f} s)' if hits else ''}")
     lines += [f"  note: {note}" for note in chaos.notes]
     lines.append(f"  networks were cut by {'nftables in a network namespace' if chaos.network.kernel else 'the proxy'}")
     peaks = {}
