@@ -14,7 +14,7 @@ from fleet import ROLES, wait_until
 
 FAULTS = []
 # Longer than every timeout in between: two missed heartbeats (8 s), a transaction's idling (5 s), a statement (5 s).
-BEYOND_TIMEOUTS_S = 10
+BEYOND_TIMEOUTS_S = 11
 
 
 @dataclass
@@ -56,7 +56,7 @@ def freeze_workers(chaos):
         frozen = [pid for role in ROLES[1:] for _, pid in half(chaos, chaos.fleet.processes(role))]
         for pid in frozen:
             send(pid, signal.SIGSTOP)
-        time.sleep(chaos.seconds(16, 12))
+        time.sleep(BEYOND_TIMEOUTS_S)
         for pid in frozen:
             send(pid, signal.SIGCONT)
     return time.time()
@@ -67,7 +67,7 @@ def freeze_all(chaos):
     """Nobody is left to take over."""
     for role in ROLES[1:]:
         chaos.fleet.signal_all(role, signal.SIGSTOP)
-    time.sleep(chaos.seconds(16, 12))
+    time.sleep(BEYOND_TIMEOUTS_S)
     for role in ROLES[1:]:
         chaos.fleet.signal_all(role, signal.SIGCONT)
     return time.time()
@@ -130,7 +130,7 @@ def memory_alarm(chaos):
 
 @fault("broker (publishers blocked)")
 def disk_alarm(chaos):
-    return alarm(chaos, ["set_disk_free_limit", "100TB"], ["set_disk_free_limit", "50MB"])
+    return alarm(chaos, ["set_disk_free_limit", "100000GB"], ["set_disk_free_limit", "50MB"])
 
 
 @fault("database", short=True)

@@ -102,6 +102,9 @@ pub fn settle(claimed: &Claimed, outcomes: &[Option<Failure>]) -> Vec<FailedJob>
     jobs
 }
 
+/// A row whose wake could not be published is due again so soon, however long one that was published may take.
+pub const UNPUBLISHED_MS: Millis = 1_000;
+
 /// When a row that was just woken for the `wakes`-th time is to be looked at again, from now: doubling to a minute.
 #[must_use]
 pub fn next_wake_ms(wakes: i32) -> Millis {

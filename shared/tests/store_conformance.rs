@@ -91,6 +91,7 @@ conformance! {
         suspended_work_is_not_leased;
     waking:
         a_lost_wake_is_found_after_a_while,
+        what_could_not_be_published_is_due_again_soon,
         what_must_not_run_is_not_woken,
         no_more_than_the_window_is_woken_at_a_time,
         an_instance_with_a_due_job_is_woken;

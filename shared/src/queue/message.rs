@@ -37,6 +37,17 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The run or job row that it names.
+    #[must_use]
+    pub fn work(&self) -> Option<WorkRef> {
+        match self {
+            Self::Execute { batch, number } => Some(WorkRef::new(batch.clone(), *number)),
+            Self::Seed { .. } | Self::Instance { .. } | Self::Monitor { .. } | Self::Timer { .. } => None,
+        }
+    }
+}
+
 impl From<WorkRef> for Address {
     fn from(work: WorkRef) -> Self {
         Self::Execute { batch: work.batch, number: work.number }

@@ -198,6 +198,10 @@ pub trait BatchStore: Send + Sync {
     /// moves `wake_at` on (`job::next_wake_ms`). Never more than the window of each batch.
     async fn wake(&self, limits: WakeLimits) -> Result<Woken, Error>;
 
+    /// Runs and job rows whose wake was not published: due again in [`crate::job::UNPUBLISHED_MS`], and the wake does not count
+    /// against them. Held ones stay held, and one that is locked is left to who works on it.
+    async fn unpublished(&self, works: &[WorkRef]) -> Result<(), Error>;
+
     /// Suspends or activates batch, control jobs, job definitions and jobs. None: no such batch (or not this caller's).
     /// Activating sets `wake_at` to now where it is not null and gives back at most the window of work to publish.
     async fn set_batch_suspended(&self, caller: &Caller, batch: &str, suspended: bool) -> Result<Option<Vec<WorkRef>>, Error>;

@@ -25,6 +25,7 @@ pub use wake::Sweep;
 
 use std::sync::Arc;
 
+use crate::job::WorkRef;
 use crate::queue::{BatchEvent, Message, Queue};
 use crate::store::{BatchStore, Decide};
 
@@ -42,14 +43,21 @@ impl Steps {
         Self { store, queue, decide: Arc::new(MigrationDecide) }
     }
 
-    /// Publishes wakes. What cannot be published is found by [`wake`] later, so it is only said.
+    /// Publishes wakes. What cannot be published is found by [`wake`] later: soon, and not as late as what was published and
+    /// lost, so that work goes on when the broker is there again.
     async fn publish(&self, messages: &[Message]) {
         if messages.is_empty() {
             return;
         }
-        let failed: Vec<_> = self.queue.publish(messages).await.into_iter().filter_map(Result::err).collect();
-        if let Some(first) = failed.first() {
-            tracing::warn!(failed = failed.len(), of = messages.len(), error = %first, "wakes were not published; they are found by the next wake");
+        let results = self.queue.publish(messages).await;
+        let failed: Vec<_> = messages.iter().zip(results).filter_map(|(message, result)| Some((message, result.err()?))).collect();
+        let Some((_, first)) = failed.first() else { return };
+        tracing::warn!(failed = failed.len(), of = messages.len(), error = %first, "wakes were not published; they are found by the next wake");
+        let works: Vec<WorkRef> = failed.iter().filter_map(|(message, _)| message.address.work()).collect();
+        if !works.is_empty()
+            && let Err(error) = self.store.unpublished(&works).await
+        {
+            tracing::debug!(%error, "their rows stand as they are, and are found later");
         }
     }
 

@@ -63,6 +63,10 @@ impl BatchStore for ModelStore {
         self.change_job("poll_monitor", &WorkRef::new(batch, crate::id::MONITOR_JOB), polled, |_, _| {}).await.map(|_| ())
     }
 
+    async fn unpublished(&self, works: &[WorkRef]) -> Result<(), Error> {
+        self.unpublished_rows(works).await
+    }
+
     async fn wake(&self, limits: WakeLimits) -> Result<Woken, Error> {
         self.wake_rows(limits).await
     }

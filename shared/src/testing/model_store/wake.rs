@@ -43,6 +43,26 @@ impl ModelStore {
         Ok(woken)
     }
 
+    pub(super) async fn unpublished_rows(&self, works: &[WorkRef]) -> Result<(), Error> {
+        let mut tx = self.begin("unpublished").await?;
+        let soon = tx.now + job::UNPUBLISHED_MS;
+        for work in works {
+            let keys = tx.runs(&work.batch)?.into_iter().map(|(key, _)| key).chain(tx.jobs(&work.batch)?.into_iter().map(|(key, _)| key));
+            for key in keys.collect::<Vec<_>>() {
+                let wanted = |found: Option<(u32, WorkState, u64)>| {
+                    found.filter(|(number, state, _)| *number == work.number && state.wake_at.is_some_and(|at| at > soon))
+                };
+                if wanted(state_of(&tx, &key)?).is_none() || !tx.try_lock(&key)? {
+                    continue;
+                }
+                let Some((_, mut state, _)) = wanted(state_of(&tx, &key)?) else { continue };
+                (state.wake_at, state.wakes) = (Some(soon), (state.wakes - 1).max(0));
+                set_state(&mut tx, key, state).await?;
+            }
+        }
+        tx.commit().await
+    }
+
     fn is_due(&self, state: &WorkState, now: i64) -> bool {
         let mut state = state.clone();
         state.suspended &= !self.is_broken(Broken::WakesTheSuspended);

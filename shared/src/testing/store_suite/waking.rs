@@ -2,7 +2,7 @@
 
 use super::{Bench, Herder, checked, execute, execute_with, seeded, whole, work};
 use crate::batch::FIRST_WAKE_MS;
-use crate::job::{LEASE_MS, WorkRef};
+use crate::job::{LEASE_MS, UNPUBLISHED_MS, WorkRef};
 use crate::store::{Caller, WakeLimits};
 
 const LIMITS: WakeLimits = WakeLimits { work: 1_000, instances: 1_000 };
@@ -26,6 +26,32 @@ pub async fn a_lost_wake_is_found_after_a_while(bench: &dyn Bench) {
     execute(bench, &[whole(&batch, 2)]).await;
     bench.age(600_000).await;
     assert_eq!(woken(bench).await, [], "once all is quiet nothing is published");
+}
+
+/// A broker that was away for a minute: the work goes on when it is there again, and not when the doubled waits are over.
+pub async fn what_could_not_be_published_is_due_again_soon(bench: &dyn Bench) {
+    let (batch, ids) = seeded(bench, 3, 1).await;
+    let store = bench.store();
+    store.unpublished(&[work(&batch, 2), work("nobody", 2)]).await.unwrap();
+    for _ in 0..6 {
+        assert_eq!(woken(bench).await, []);
+        bench.age(UNPUBLISHED_MS + 1).await;
+        assert_eq!(woken(bench).await, [work(&batch, 2)]);
+        store.unpublished(&[work(&batch, 2)]).await.unwrap();
+    }
+    bench.age(UNPUBLISHED_MS + 1).await;
+    assert_eq!(woken(bench).await, [work(&batch, 2)], "this time it is published, and lost");
+    bench.age(2 * FIRST_WAKE_MS - 1_000).await;
+    assert_eq!(woken(bench).await, []);
+    bench.age(2_000).await;
+    assert_eq!(woken(bench).await, [work(&batch, 2)], "attempts that came to nothing did not count");
+    for _ in 0..3 {
+        execute_with(bench, &[whole(&batch, 2)], &Herder::failing(&ids[..1], "r")).await;
+    }
+    store.unpublished(&[work(&batch, 2)]).await.unwrap();
+    bench.age(600_000).await;
+    assert_eq!(woken(bench).await, [], "what is held stays held");
+    checked(bench, &batch).await;
 }
 
 pub async fn what_must_not_run_is_not_woken(bench: &dyn Bench) {

@@ -100,6 +100,10 @@ impl BatchStore for SqlStore {
         retried!(self.poll_monitor_job(batch, poll_time))
     }
 
+    async fn unpublished(&self, works: &[WorkRef]) -> Result<(), Error> {
+        self.unpublished_work(works).await
+    }
+
     async fn wake(&self, limits: WakeLimits) -> Result<Woken, Error> {
         retried!(self.wake_due(limits))
     }

@@ -1,13 +1,14 @@
 //! Wake (design §7.6): what is due is taken, moved on and given back to be published.
 
 use crate::clock::Millis;
-use crate::job::{WorkRef, next_wake_ms};
+use crate::job::{UNPUBLISHED_MS, WorkRef, next_wake_ms};
 use crate::store::sql::{SqlStore, Tx, Verb, params, works};
 use crate::store::{Error, WakeLimits, Woken};
 
 use super::facts::facts;
 
 const WAKE: Verb = Verb::named("wake");
+const UNPUBLISHED: Verb = Verb::named("unpublished");
 
 /// Rows of work that may be woken, of one table.
 const DUE: &str = "wake_at <= {now} AND NOT suspended AND retries > 0 AND (due IS NULL OR due <= {now})
@@ -41,6 +42,20 @@ impl SqlStore {
         let timers = wake_rows(&mut tx, "timer", "AND retries > 0 AND (due IS NULL OR due <= {now})", limits.instances).await?;
         tx.commit().await?;
         Ok(Woken { work: due.into_iter().map(|d| d.work).collect(), instances, timers })
+    }
+
+    /// While the broker is away rows would fall due, be moved on for nothing, and then rest longer than the broker did.
+    pub(super) async fn unpublished_work(&self, wanted: &[WorkRef]) -> Result<(), Error> {
+        let mut tx = self.write(UNPUBLISHED).await?;
+        for (name, number) in TABLES {
+            let sql = format!(
+                "UPDATE {name} SET wake_at = {{now}} + $2, wakes = CASE WHEN wakes > 0 THEN wakes - 1 ELSE 0 END
+                 WHERE (batch, {number}) IN (SELECT batch, {number} FROM {name}
+                     WHERE (batch, {number}) IN {{works $1}} AND wake_at > {{now}} + $2 {{skip locked}})"
+            );
+            tx.execute(&sql, vec![works(wanted), UNPUBLISHED_MS.into()]).await?;
+        }
+        tx.commit().await
     }
 }
 
