@@ -23,6 +23,8 @@ def text(chaos):
         shown = "never" if took is None else f"{took:.1f} s"
         lines.append(f"    {shown:>8}  {name}{f' ({hits}; lasted {lasted:.0f} s)' if hits else ''}")
     lines += [f"  note: {note}" for note in chaos.notes]
+    if chaos.options.other_build:
+        lines.append("  a fleet of two builds: processes with even numbers ran from another one")
     lines.append(f"  networks were cut by {'nftables in a network namespace' if chaos.network.kernel else 'the proxy'}")
     peaks = {}
     for name, peak in chaos.fleet.peaks.items():
