@@ -74,7 +74,9 @@ impl Executor {
         }
         let end = self.until_done(|| async {
             let done = self.steps.execute(works.iter().cloned().collect()).await?;
-            self.pace.saw(works.len(), done.succeeded_instances + done.failed_instances);
+            let instances = done.succeeded_instances + done.failed_instances;
+            self.pace.saw(works.len(), instances);
+            self.slow_down(instances).await;
             Ok(self.count(&done))
         });
         match end.await {
@@ -90,6 +92,14 @@ impl Executor {
                 }
                 true
             }
+        }
+    }
+
+    /// The benchmark's slow database (BENCH_SLOW_INSTANCE): the time passes when nothing is locked any more.
+    async fn slow_down(&self, instances: u64) {
+        let slow = self.cx.settings.bench_slow_instance;
+        if !slow.is_zero() {
+            tokio::time::sleep(slow * u32::try_from(instances).unwrap_or(u32::MAX)).await;
         }
     }
 

@@ -127,6 +127,10 @@ pub struct Settings {
     /// Unsettled messages of one monitor-worker, of each of its two queues
     #[arg(long, env = "MONITOR_PREFETCH", default_value_t = 20, value_name = "N", help_heading = WORKING, value_parser = clap::value_parser!(u16).range(1..=2000))]
     pub monitor_prefetch: u16,
+    /// For ./bench alone: how much longer each transaction takes for each of its instances, as on a slower database. The worker
+    /// sleeps after the commit, when nothing is locked
+    #[arg(long, env = "BENCH_SLOW_INSTANCE", hide = true, default_value = "0ms", value_parser = parse_duration, value_name = "TIME")]
+    pub bench_slow_instance: Duration,
     /// How often rows that are due are looked for: the delay that a lost message can cost beyond its wake_at
     #[arg(long, env = "WAKE_PERIOD", default_value = "1s", value_parser = parse_duration, value_name = "TIME", help_heading = WORKING)]
     pub wake_period: Duration,

@@ -13,6 +13,8 @@ mod effects;
 mod execute;
 mod facts;
 mod fixed;
+#[cfg(feature = "bench")]
+mod floor;
 mod incident_history;
 mod jobs_reading;
 mod log;
