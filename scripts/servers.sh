@@ -71,7 +71,7 @@ pg_start() {
 			max_connections = 300
 			shared_buffers = 256MB
 			max_wal_size = 4GB
-			wal_compression = on
+			wal_compression = lz4
 			log_min_messages = error
 		EOF
         # Every address of the loopback is this machine; the server listens on one, and a proxy calls from others.

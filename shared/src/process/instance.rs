@@ -19,14 +19,20 @@ pub struct Instance {
     pub v: u32,
     pub id: String,
     pub definition_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub business_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
     /// The instance whose call activity started this one, and that call's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub super_instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root_instance: Option<String>,
     pub started_at: i64,
     /// The user who started it, and where.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_activity: Option<String>,
     /// How many ids the id source has given out; only the id source reads or writes it.
     pub ids: u32,
@@ -69,6 +75,7 @@ pub struct Place {
 pub struct Execution {
     pub id: String,
     /// None only for the root.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// Of the scope execution of an activity: which one. The root's scope is the process: none here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,16 +120,25 @@ pub struct Task {
     pub activity_instance_id: String,
     pub task_definition_key: String,
     pub definition_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delegation_state: Option<String>,
     pub priority: i64,
     pub created: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_task: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidate_users: Vec<String>,
@@ -141,11 +157,16 @@ pub struct ExternalTask {
     pub activity_id: String,
     pub definition_id: String,
     pub topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_expires: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<i32>,
     pub priority: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_details: Option<String>,
     pub created: i64,
     #[serde(flatten)]
@@ -194,16 +215,22 @@ pub struct InstanceJob {
     pub definition_id: String,
     pub deployment_id: String,
     /// Of its definition's, or (a kept job of another kind, FINDINGS 23) still the source's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_definition_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<String>,
     pub retries: i32,
     pub priority: i64,
     #[serde(skip_serializing_if = "is_false")]
     pub suspended: bool,
     pub exclusive: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exception_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exception_stacktrace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_activity_id: Option<String>,
     pub created: i64,
     #[serde(flatten)]
@@ -239,6 +266,7 @@ pub struct Subscription {
     pub id: String,
     pub execution_id: String,
     pub kind: SubscriptionKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,
     pub activity_id: String,
     pub created: i64,
@@ -279,14 +307,22 @@ pub struct Incident {
     pub execution_id: String,
     /// `failedJob`, `failedExternalTask` or a caller's own.
     pub incident_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub activity_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_activity_id: Option<String>,
     pub definition_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_definition_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub annotation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause_incident: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root_cause_incident: Option<String>,
     pub created: i64,
     #[serde(flatten)]
@@ -299,14 +335,18 @@ pub struct Incident {
 pub struct OpenActivityInstance {
     /// `{activity id first seen}:{uuid}`, the instance's id for the root.
     pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     pub activity_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub activity_name: Option<String>,
     pub activity_type: String,
     pub definition_id: String,
     pub execution_id: String,
     pub started_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub called_instance: Option<String>,
     #[serde(flatten)]
     pub other: Unknown,

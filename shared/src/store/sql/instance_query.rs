@@ -38,14 +38,21 @@ fn condition(sql: &mut Sql, criterion: &Criterion<'_>) -> bool {
     match *criterion {
         Criterion::Never => sql.push("1 = 0"),
         Criterion::Ids(ids) => sql.one_of("p.id", ids),
-        Criterion::Root(id) => sql.with("p.root_instance = ", id),
+        // Two, for the index: it holds only those that are not their own root.
+        Criterion::Root(id) => {
+            sql.with("(p.id = ", id).with(" AND p.root_instance = p.id OR p.root_instance = ", id).push(" AND p.root_instance <> p.id)")
+        }
         Criterion::Super(id) => sql.with("p.super_instance = ", id),
         Criterion::Sub(id) => sql.with("p.id = (SELECT s.super_instance FROM process_instance s WHERE s.id = ", id).push(")"),
         Criterion::BusinessKey(key) => sql.with("p.business_key = ", key),
         Criterion::BusinessKeyLike(pattern) => sql.like("p.business_key", pattern),
         Criterion::DefinitionId(id) => sql.with("p.definition_id = ", id),
-        Criterion::DefinitionKey(key) => sql.with("p.definition_key = ", key),
-        Criterion::DefinitionKeyIn(keys) => sql.one_of("p.definition_key", keys),
+        Criterion::DefinitionKey(key) => {
+            sql.with("p.definition_id IN (SELECT d.id FROM process_definition d WHERE d.key = ", key).push(")")
+        }
+        Criterion::DefinitionKeyIn(keys) => {
+            sql.push("p.definition_id IN (SELECT d.id FROM process_definition d WHERE ").one_of("d.key", keys).push(")")
+        }
         Criterion::DefinitionKeyNotIn(keys) => sql.push("NOT ").one_of("p.definition_key", keys),
         Criterion::Deployment(id) => {
             sql.with("p.definition_id IN (SELECT d.id FROM process_definition d WHERE d.deployment_id = ", id).push(")")
