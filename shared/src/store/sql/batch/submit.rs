@@ -9,14 +9,14 @@ use crate::runner::Refusal;
 use crate::store::query::InstanceQuery;
 use crate::store::sql::instance_query::{instance_where, matching_ids};
 use crate::store::sql::statement::Sql;
-use crate::store::sql::{Column, Columns, LONG_TIMEOUT, SqlStore, Tx, Value, Verb, clean, may_write, params};
+use crate::store::sql::{Column, Columns, Dialect, LONG_TIMEOUT, SqlStore, Tx, Value, Verb, clean, may_write, params};
 use crate::store::{Caller, Error, Items};
 
 use super::facts::read_batch;
 use super::fixed::{Fixed, stored_tenants};
 use super::log::{self, LogRow, MONITOR_JOB_TYPE, SEED_JOB_TYPE};
 use super::operations::{self, Operation};
-use super::submit_chunks::{Staged, create_table, find_deployments, insert_chunks, jobs_of, stage_page};
+use super::submit_chunks::{Staged, create_table, find_deployments, insert_chunks, insert_from_query, jobs_of, stage_page};
 
 const SUBMIT: Verb = Verb::named("submit").lasting(LONG_TIMEOUT).durable();
 /// As many listed ids are sorted in memory; more, or those of a query, in the database.
@@ -31,16 +31,18 @@ impl SqlStore {
         may_write(caller)?;
         let mut tx = self.write(SUBMIT).await?;
         let grouped = new.configuration.batch_type().groups_by_deployment();
-        let staged = self.stage(&mut tx, caller, items, grouped).await?;
-        let total = staged.count();
-        if total == 0 {
-            let message = "Process instance ids cannot empty: process instance ids is empty";
-            return Err(Refusal::new("BadUserRequestException", message).into());
-        }
         let now = tx.now().await?;
-        let jobs = jobs_of(&mut tx, &staged, new.invocations_per_batch_job).await?;
-        let id = insert_batch(&mut tx, caller, new, (total, jobs), now).await?;
-        insert_chunks(&mut tx, &id, new, staged).await?;
+        let (id, total) = match only_query(caller, items, grouped) {
+            Some(query) => submit_query(&mut tx, caller, new, query, now).await?,
+            None => {
+                let staged = self.stage(&mut tx, caller, items, grouped).await?;
+                let total = some(staged.count())?;
+                let jobs = jobs_of(&mut tx, &staged, new.invocations_per_batch_job).await?;
+                let id = insert_batch(&mut tx, caller, new, (total, jobs), now).await?;
+                insert_chunks(&mut tx, &id, new, staged).await?;
+                (id, total)
+            }
+        };
         insert_job_definitions(&mut tx, &id, new).await?;
         let fixed = fixed_of(caller, new);
         let seed = LogRow::control(JobEvent::Created, &id, id::SEED_JOB, new.retries, 0);
@@ -87,6 +89,38 @@ impl SqlStore {
         let n = tx.one("SELECT count(*) AS n FROM submit_item", vec![]).await?.uint("n")?;
         Ok(Staged::Table(n))
     }
+}
+
+/// A batch of no instances is refused.
+fn some(total: u64) -> Result<u64, Error> {
+    if total > 0 {
+        return Ok(total);
+    }
+    let message = "Process instance ids cannot empty: process instance ids is empty";
+    Err(Refusal::new("BadUserRequestException", message).into())
+}
+
+/// The query, if it is all that the batch is of and the database can answer it: each instance is found once, and none need be
+/// staged.
+fn only_query<'a>(caller: &Caller, items: &Items<'a>, grouped: bool) -> Option<&'a InstanceQuery> {
+    let query = items.query.filter(|_| !grouped && (items.listed)().next().is_none())?;
+    instance_where(&mut Sql::new(Dialect::Postgres, ""), caller, query).then_some(query)
+}
+
+/// Straight from the instances into chunks. How many they are is known only then: the batch's row is written first, for its id,
+/// and gets its totals last.
+async fn submit_query(tx: &mut Tx, caller: &Caller, new: &NewBatch, query: &InstanceQuery, now: i64) -> Result<(String, u64), Error> {
+    let id = insert_batch(tx, caller, new, (1, 1), now).await?;
+    insert_from_query(tx, caller, &id, new, query).await?;
+    let k = u64::from(new.invocations_per_batch_job.max(1));
+    let sql = "SELECT CAST(COALESCE(sum(items), 0) AS BIGINT) AS items, CAST(COALESCE(sum((items + $2 - 1) / $2), 0) AS BIGINT) AS jobs
+               FROM chunk WHERE batch = $1";
+    let row = tx.one(sql, params![&id, k]).await?;
+    let (total, jobs) = (some(row.uint("items")?)?, row.uint("jobs")?);
+    for table in ["batch", "historic_batch"] {
+        tx.execute(&format!("UPDATE {table} SET total_instances = $2, total_jobs = $3 WHERE id = $1"), params![&id, total, jobs]).await?;
+    }
+    Ok((id, total))
 }
 
 /// One statement in the database, where columns and derived rows answer all of the query: no id travels. False: nothing was

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::batch::{NewBatch, chunk_instances, total_jobs};
 use crate::id;
+use crate::store::query::InstanceQuery;
+use crate::store::sql::instance_query::instance_where;
 use crate::store::sql::statement::Sql;
 use crate::store::sql::{Column, Columns, Dialect, Tx, params};
 use crate::store::{Caller, Error};
@@ -93,6 +95,29 @@ pub(super) async fn insert_chunks(tx: &mut Tx, batch: &str, new: &NewBatch, stag
         }
         Staged::Table(_) => insert_from_table(tx, batch, new, size).await?,
     }
+    Ok(())
+}
+
+/// The instances that the query finds, in the order of ids, all of one deployment; the query must be one that the database answers.
+pub(super) async fn insert_from_query(
+    tx: &mut Tx,
+    caller: &Caller,
+    batch: &str,
+    new: &NewBatch,
+    query: &InstanceQuery,
+) -> Result<(), Error> {
+    let size = chunk_instances(new.batch_jobs_per_seed, new.invocations_per_batch_job);
+    let jobs = size / u64::from(new.invocations_per_batch_job.max(1));
+    let mut sql = Sql::new(tx.dialect(), "INSERT INTO chunk (batch, step, first, items, ids, deployment_id) SELECT ");
+    sql.bind(batch).with(", part, 2 + part * ", jobs).push(match tx.dialect() {
+        Dialect::Postgres => ", count(*), json_agg(id ORDER BY id)::text, ",
+        Dialect::Sqlite => ", count(*), json_group_array(id ORDER BY id), ",
+    });
+    sql.bind(new.deployment_id.as_deref());
+    sql.with(" FROM (SELECT p.id, (row_number() OVER (ORDER BY p.id) - 1) / ", size).push(" AS part FROM process_instance p WHERE 1 = 1");
+    instance_where(&mut sql, caller, query);
+    sql.push(") AS numbered GROUP BY part");
+    sql.execute(tx).await?;
     Ok(())
 }
 
