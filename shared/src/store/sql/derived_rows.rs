@@ -81,6 +81,9 @@ fn difference<'a, R: PartialEq, K: Eq + Hash + ?Sized + 'a>(
     after: &'a [R],
     key: impl Fn(&'a R) -> &'a K,
 ) -> (Vec<&'a R>, Vec<&'a R>) {
+    if before == after {
+        return (vec![], vec![]);
+    }
     let old: HashMap<&K, &R> = before.iter().map(|r| (key(r), r)).collect();
     let new: Vec<&R> = after.iter().filter(|r| old.get(key(r)).is_none_or(|was| *was != *r)).collect();
     let kept: HashSet<&K> = after.iter().filter(|r| old.get(key(r)).is_some_and(|was| *was == *r)).map(&key).collect();

@@ -1,5 +1,6 @@
 //! The middle of [`execute`](super::execute): instances read in one statement, decided by the pure core, written in one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -52,20 +53,20 @@ impl SqlStore {
         decide: &dyn Decide,
     ) -> Result<(), Error> {
         let mut definitions = self.hold_definitions(tx, attempts).await?;
-        let all: BTreeSet<String> = attempts.iter().flat_map(instances_of).collect();
+        let all: BTreeSet<String> = attempts.iter().flat_map(instances_of).map(Cow::into_owned).collect();
         if fail_point::COMPILED {
             all.iter().try_for_each(|id| tx.meet(Boundary::Instance, id))?;
         }
         let mut held = hold(tx, &all, Lock::None, attempts).await?;
         self.find_current(tx, attempts, &held, &mut definitions).await?;
-        self.decide_items(now, attempts, &all, &mut held, &definitions, decide);
+        self.decide_items(now, attempts, None, &mut held, &definitions, decide);
         let missed = write(tx, &held, &definitions).await?;
         if !missed.is_empty() {
             // Changed between reading and writing: once more under their locks, which nothing can miss.
             let missed: BTreeSet<String> = missed.into_iter().collect();
             let mut again = hold(tx, &missed, Lock::Update, attempts).await?;
             self.find_current(tx, attempts, &again, &mut definitions).await?;
-            self.decide_items(now, attempts, &missed, &mut again, &definitions, decide);
+            self.decide_items(now, attempts, Some(&missed), &mut again, &definitions, decide);
             if !write(tx, &again, &definitions).await?.is_empty() {
                 return Err(Error::Collision { verb: tx.verb(), source: None });
             }
@@ -123,8 +124,8 @@ impl SqlStore {
         definitions: &mut Definitions,
     ) -> Result<(), Error> {
         let commanded = attempts.iter().filter(|a| !matches!(a.fixed.configuration, BatchConfiguration::Migration { .. }));
-        let ids: BTreeSet<String> = commanded.flat_map(instances_of).collect();
-        for instance in ids.iter().filter_map(|id| held.get(id)?.instance.as_ref()) {
+        let ids: BTreeSet<Cow<'_, str>> = commanded.flat_map(instances_of).collect();
+        for instance in ids.iter().filter_map(|id| held.get(id.as_ref())?.instance.as_ref()) {
             if !definitions.current.contains_key(&instance.definition_id) {
                 let model = self.models().of_instance(tx, &instance.id, &instance.definition_id).await?;
                 definitions.settings.load(tx, &model).await?;
@@ -134,12 +135,12 @@ impl SqlStore {
         Ok(())
     }
 
-    /// Decides the items that are about one of `ids`, in the order of the attempts.
+    /// Decides the items that are about one of `ids` (none: all), in the order of the attempts.
     fn decide_items(
         &self,
         now: Millis,
         attempts: &mut [Attempt],
-        ids: &BTreeSet<String>,
+        ids: Option<&BTreeSet<String>>,
         held: &mut HashMap<String, Held>,
         definitions: &Definitions,
         decide: &dyn Decide,
@@ -160,23 +161,24 @@ impl SqlStore {
             };
             let items =
                 claimed.ids.iter().zip(outcomes.iter_mut()).map(|(id, outcome)| (id, instance_of(&fixed.configuration, id), outcome));
-            for (id, instance, outcome) in items.filter(|(_, instance, _)| ids.contains(instance)) {
+            let wanted = |instance: &str| ids.is_none_or(|ids| ids.contains(instance));
+            for (id, instance, outcome) in items.filter(|(_, instance, _)| wanted(instance)) {
                 let current = |definition: &str| definitions.current.get(definition).cloned();
-                *outcome = decide_one(&cx, id, held.get_mut(&instance), current, |tenant| fixed.reaches(tenant), decide);
+                *outcome = decide_one(&cx, id, held.get_mut(instance.as_ref()), current, |tenant| fixed.reaches(tenant), decide);
             }
         }
     }
 }
 
 /// The instance that an item is about: itself, or the one that it is in.
-fn instance_of(configuration: &BatchConfiguration, item: &str) -> String {
+fn instance_of<'a>(configuration: &BatchConfiguration, item: &'a str) -> Cow<'a, str> {
     match configuration {
-        BatchConfiguration::SetExternalTaskRetries { .. } => id::base_of(item),
-        _ => item.to_owned(),
+        BatchConfiguration::SetExternalTaskRetries { .. } => Cow::Owned(id::base_of(item)),
+        _ => Cow::Borrowed(item),
     }
 }
 
-fn instances_of(attempt: &Attempt) -> impl Iterator<Item = String> {
+fn instances_of(attempt: &Attempt) -> impl Iterator<Item = Cow<'_, str>> {
     attempt.claimed.ids.iter().map(|id| instance_of(&attempt.fixed.configuration, id))
 }
 
@@ -223,7 +225,7 @@ fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
 }
 
 async fn hold(tx: &mut Tx, ids: &BTreeSet<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
-    let mut uses: HashMap<String, usize> = HashMap::new();
+    let mut uses: HashMap<Cow<'_, str>, usize> = HashMap::new();
     for id in attempts.iter().flat_map(instances_of) {
         *uses.entry(id).or_default() += 1;
     }
