@@ -12,8 +12,21 @@ const FAILING_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs `iteration` every `period`, at once at the start, until the process is to stop. It gives whether there is more to
 /// do at once. A failure is told once, and the next iteration is the next attempt.
-pub async fn every<I, F, T, E>(cx: &Context, name: &str, period: Duration, mut iteration: I)
+pub async fn every<I, F, T, E>(cx: &Context, name: &str, period: Duration, iteration: I)
 where
+    I: FnMut() -> F,
+    F: Future<Output = Result<(T, bool), E>>,
+    T: Debug,
+    E: Display,
+{
+    every_or(cx, name, period, std::future::pending, iteration).await;
+}
+
+/// The same, and before its time whenever the future that `sooner` gives ends.
+pub(super) async fn every_or<S, W, I, F, T, E>(cx: &Context, name: &str, period: Duration, sooner: S, mut iteration: I)
+where
+    S: Fn() -> W,
+    W: Future<Output = ()>,
     I: FnMut() -> F,
     F: Future<Output = Result<(T, bool), E>>,
     T: Debug,
@@ -37,7 +50,11 @@ where
             }
             Err(_) => {}
         }
-        if !cx.pause(wait).await {
+        let go_on = tokio::select! {
+            go_on = cx.pause(wait) => go_on,
+            () = sooner(), if result.is_ok() => true,
+        };
+        if !go_on {
             return;
         }
     }

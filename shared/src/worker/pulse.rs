@@ -4,15 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::every;
+use super::period::every_or;
 use crate::batch::WINDOW_MS;
 use crate::service::Context;
 use crate::store::views::WorkerRow;
 
 /// How often a worker writes its row.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// And how often at most, while what it finishes lately doubles from one row to the next: a fleet that begins to work is given
+/// more as soon as it shows that it is fast.
+const HURRIED: Duration = Duration::from_millis(50);
 const WINDOW: Duration = Duration::from_millis(WINDOW_MS as u64);
 
 #[derive(Default)]
@@ -20,6 +24,8 @@ struct Inner {
     finished: VecDeque<(Instant, u64)>,
     current: Option<String>,
     last_error: Option<String>,
+    /// What the row last said of `finished`.
+    told: u64,
 }
 
 impl Inner {
@@ -32,7 +38,7 @@ impl Inner {
 
 /// What one worker tells of itself; clones share it.
 #[derive(Clone, Default)]
-pub struct Pulse(Arc<Mutex<Inner>>);
+pub struct Pulse(Arc<Mutex<Inner>>, Arc<Notify>);
 
 impl Pulse {
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -45,6 +51,9 @@ impl Pulse {
             let mut inner = self.inner();
             inner.finished.push_back((Instant::now(), instances));
             inner.forget_old();
+            if inner.finished.iter().map(|(_, instances)| instances).sum::<u64>() >= 2 * inner.told.max(1) {
+                self.1.notify_one();
+            }
         }
     }
 
@@ -54,6 +63,12 @@ impl Pulse {
         let mut inner = self.inner();
         inner.forget_old();
         inner.finished.iter().map(|(_, instances)| instances).sum()
+    }
+
+    /// Ends when what was finished lately is at least twice what the row says, and the row is not quite new.
+    async fn doubled(&self) {
+        tokio::time::sleep(HURRIED).await;
+        self.1.notified().await;
     }
 
     pub fn set_current(&self, current: Option<String>) {
@@ -66,7 +81,8 @@ impl Pulse {
 
     fn row(&self, cx: &Context) -> WorkerRow {
         let finished_recently = self.finished_recently();
-        let inner = self.inner();
+        let mut inner = self.inner();
+        inner.told = finished_recently;
         WorkerRow {
             id: cx.identity.worker_id.clone(),
             role: cx.identity.role.to_owned(),
@@ -81,13 +97,19 @@ impl Pulse {
     }
 }
 
-/// Writes the worker's row every second, until the process is to stop.
+/// Writes the worker's row every second, and as soon as what it finishes has doubled, until the process is to stop.
 pub async fn heartbeat(cx: Context, pulse: Pulse) {
     let name = format!("heartbeat of {}", cx.identity.role);
-    every(&cx, &name, HEARTBEAT, || async {
-        let row = pulse.row(&cx);
-        cx.store.heartbeat(&row).await.map(|()| (row.finished_recently, false))
-    })
+    every_or(
+        &cx,
+        &name,
+        HEARTBEAT,
+        || pulse.doubled(),
+        || async {
+            let row = pulse.row(&cx);
+            cx.store.heartbeat(&row).await.map(|()| (row.finished_recently, false))
+        },
+    )
     .await;
 }
 
