@@ -68,6 +68,8 @@ fn session(statement: Duration, lock: Duration) -> Vec<(&'static str, String)> {
         ("statement_timeout", statement.as_millis().to_string()),
         ("lock_timeout", lock.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis().to_string()),
+        // Statements here are short: compiling one costs more than it saves.
+        ("jit", "off".to_owned()),
         // The driver cannot set them on its side; the server then notices that a worker's machine is gone.
         ("tcp_keepalives_idle", "5".to_owned()),
         ("tcp_keepalives_interval", "2".to_owned()),

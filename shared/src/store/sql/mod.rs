@@ -74,15 +74,22 @@ pub(crate) struct Verb {
     pub timeout: Duration,
     /// SQLite: the commit answers a POST, so it is synced to disk before the answer.
     pub durable: bool,
+    /// PostgreSQL: all of its statements find their rows by key, and must be planned so whatever the statistics say: those of
+    /// queues are always stale, and a scan would cost more the more is waiting.
+    pub by_key: bool,
 }
 
 impl Verb {
     pub const fn named(name: &'static str) -> Self {
-        Self { name, timeout: STATEMENT_TIMEOUT, durable: false }
+        Self { name, timeout: STATEMENT_TIMEOUT, durable: false, by_key: false }
     }
 
     pub const fn lasting(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    pub const fn by_key(self) -> Self {
+        Self { by_key: true, ..self }
     }
 
     pub const fn durable(self) -> Self {

@@ -17,6 +17,9 @@ use crate::fail_point::{self, Asked, Boundary, reach};
 use crate::store::Error;
 
 const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
+/// See [`Verb::by_key`].
+const BY_KEY: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const BEGIN_NORMAL: &str = "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,10 @@ impl SqlStore {
         let begun = Instant::now();
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
+            Backend::Postgres(pool) if verb.by_key => {
+                let begin = AssertSqlSafe(format!("BEGIN; {BY_KEY}"));
+                Tx::Postgres(Open { verb, begun, locked: false, tx: pool.begin_with(begin).await.map_err(fail)?, turn: None })
+            }
             Backend::Postgres(pool) if verb.timeout == STATEMENT_TIMEOUT => {
                 Tx::Postgres(Open { verb, begun, locked: false, tx: pool.begin().await.map_err(fail)?, turn: None })
             }
@@ -141,7 +148,8 @@ impl SqlStore {
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
-                let tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(fail)?;
+                let begin = if verb.by_key { format!("{READ}; {BY_KEY}") } else { READ.to_owned() };
+                let tx = pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?;
                 Tx::Postgres(Open { verb, begun, locked: false, tx, turn: None })
             }
             Backend::Sqlite { readers, .. } => {

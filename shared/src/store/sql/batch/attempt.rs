@@ -6,12 +6,12 @@ use crate::clock::Millis;
 use crate::id;
 use crate::job::{Claimed, FailedJob, Failure, ONE_BY_ONE_ATTEMPTS, WorkRef, cut, settle};
 use crate::process::history::JobEvent;
-use crate::store::sql::{Column, Columns, SqlStore, Tx, params, works};
+use crate::store::sql::{Column, Columns, SqlStore, Tx, params};
 use crate::store::{Error, Executed};
 
 use super::fixed::Fixed;
 use super::log::{self, Ended, LogRow};
-use super::work_rows::{Incident, WorkRow, insert_jobs, json, update_jobs};
+use super::work_rows::{Incident, WorkRow, by_batch, insert_jobs, json, update_jobs};
 
 /// One claimed row and how its items fared.
 pub(super) struct Attempt {
@@ -154,17 +154,13 @@ impl Rest {
     }
 
     async fn write(self, tx: &mut Tx, now: Millis) -> Result<(), Error> {
-        if !self.runs_gone.is_empty() {
-            tx.execute("DELETE FROM run WHERE (batch, first) IN {works $1}", vec![works(&self.runs_gone)]).await?;
-        }
-        if !self.jobs_gone.is_empty() {
-            tx.execute("DELETE FROM job WHERE (batch, number) IN {works $1}", vec![works(&self.jobs_gone)]).await?;
-        }
+        by_batch(tx, "DELETE FROM run WHERE batch = $1 AND first {in $2}", &self.runs_gone, &[]).await?;
+        by_batch(tx, "DELETE FROM job WHERE batch = $1 AND number {in $2}", &self.jobs_gone, &[]).await?;
         update_jobs(tx, &self.old_jobs).await?;
         insert_jobs(tx, &self.new_jobs).await?;
         if !self.jobs_tried.is_empty() {
             // Rows of failures tell of the last attempt.
-            tx.execute("DELETE FROM failure WHERE (batch, number) IN {works $1}", vec![works(&self.jobs_tried)]).await?;
+            by_batch(tx, "DELETE FROM failure WHERE batch = $1 AND number {in $2}", &self.jobs_tried, &[]).await?;
         }
         let columns = Columns(vec![
             ("batch", Column::texts(self.failures.iter().map(|(w, ..)| &w.batch))),

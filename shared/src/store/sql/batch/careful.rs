@@ -9,8 +9,8 @@ use super::attempt::Attempt;
 use super::execute::Done;
 use super::work_rows::{Leases, WorkRow, lock_free, present};
 
-const LEASE: Verb = Verb::named("lease");
-const FAIL_FRONT: Verb = Verb::named("fail_front");
+const LEASE: Verb = Verb::named("lease").by_key();
+const FAIL_FRONT: Verb = Verb::named("fail_front").by_key();
 
 /// A row that is free, or why there is none.
 enum Free {

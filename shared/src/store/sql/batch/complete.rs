@@ -10,8 +10,8 @@ use super::fixed::Fixed;
 use super::log::{self, Ended, LogRow};
 use super::work_rows::Incident;
 
-const COMPLETE: Verb = Verb::named("complete");
-const POLL_MONITOR: Verb = Verb::named("poll_monitor");
+const COMPLETE: Verb = Verb::named("complete").by_key();
+const POLL_MONITOR: Verb = Verb::named("poll_monitor").by_key();
 
 impl SqlStore {
     /// One statement decides. Jobs move only chunk → run → job → gone, so what it finds empty stays so, and the batch's lock

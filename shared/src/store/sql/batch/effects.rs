@@ -12,7 +12,7 @@ use crate::store::{Error, Executed, Mode, Portion};
 use super::attempt::Attempt;
 use super::execute::{Done, claim_one};
 
-const EFFECTS: Verb = Verb::named("execute_effects");
+const EFFECTS: Verb = Verb::named("execute_effects").by_key();
 
 impl SqlStore {
     pub(super) async fn affect_items(&self, portion: &Portion, mode: &Mode) -> Result<Executed, Error> {

@@ -13,7 +13,7 @@ use crate::store::{Decide, Error, Executed, Mode, Portion};
 use super::attempt::Attempt;
 use super::work_rows::{Leases, WorkRow, find_job, lock_free, present, take_out};
 
-const EXECUTE: Verb = Verb::named("execute");
+const EXECUTE: Verb = Verb::named("execute").by_key();
 const EXECUTE_BY_HAND: Verb = Verb::named("execute_by_hand").durable();
 
 impl SqlStore {

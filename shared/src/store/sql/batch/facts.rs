@@ -124,7 +124,7 @@ fn facts_of(row: &Row) -> Result<BatchFacts, Error> {
 
 impl SqlStore {
     pub(super) async fn look_at(&self, batches: &[String]) -> Result<Vec<BatchFacts>, Error> {
-        let mut tx = self.read(Verb::named("look")).await?;
+        let mut tx = self.read(Verb::named("look").by_key()).await?;
         let facts = facts(&mut tx, batches).await?;
         tx.commit().await?;
         Ok(facts)

@@ -15,7 +15,7 @@ use super::fixed::Fixed;
 use super::log::{self, LogRow};
 use super::work_rows::WorkRow;
 
-const FLOOR: Verb = Verb::named("floor");
+const FLOOR: Verb = Verb::named("floor").by_key();
 const BARE: Verb = Verb::named("bare_submit").lasting(super::super::LONG_TIMEOUT).durable();
 
 impl SqlStore {

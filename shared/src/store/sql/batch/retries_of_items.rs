@@ -20,7 +20,7 @@ use super::fixed::Fixed;
 use super::one_job::{Retries, control_prefix, set_control_retries, set_retries_in};
 use super::suspend::lock_batch;
 
-const EXECUTE: Verb = Verb::named("execute_set_retries");
+const EXECUTE: Verb = Verb::named("execute_set_retries").by_key();
 
 impl SqlStore {
     pub(super) async fn set_retries_of_items(&self, portion: &Portion, mode: &Mode) -> Result<Executed, Error> {

@@ -11,7 +11,7 @@ use super::fixed::Fixed;
 use super::log::{self, LogRow};
 use super::work_rows::json;
 
-const SEED: Verb = Verb::named("seed");
+const SEED: Verb = Verb::named("seed").by_key();
 /// Chunks that one transaction looks at.
 const CHUNKS_PER_SEED: u32 = 1_000;
 

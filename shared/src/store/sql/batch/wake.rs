@@ -7,8 +7,8 @@ use crate::store::{Error, WakeLimits, Woken};
 
 use super::facts::facts;
 
-const WAKE: Verb = Verb::named("wake");
-const UNPUBLISHED: Verb = Verb::named("unpublished");
+const WAKE: Verb = Verb::named("wake").by_key();
+const UNPUBLISHED: Verb = Verb::named("unpublished").by_key();
 
 /// Rows of work that may be woken, of one table.
 const DUE: &str = "wake_at <= {now} AND NOT suspended AND retries > 0 AND (due IS NULL OR due <= {now})

@@ -2,13 +2,13 @@
 //!
 //! Jobs move only chunk → run → job → gone, so whoever looks for one asks run and then job, one statement each.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::clock::Millis;
 use crate::job::{Claimed, ONE_BY_ONE_ATTEMPTS, WorkRef};
 use crate::store::Error;
 use crate::store::sql::unclean::OUTSTANDING;
-use crate::store::sql::{Column, Columns, Row, Tx, corrupt, params, works};
+use crate::store::sql::{Column, Columns, Row, Tx, Value, corrupt, params};
 
 /// A run or a job row, as the locking statement returned it.
 #[derive(Clone, Debug)]
@@ -129,21 +129,38 @@ pub(super) enum Leases<'a> {
 /// Locks those of these rows that nobody else holds: runs first, then jobs.
 pub(super) async fn lock_free(tx: &mut Tx, wanted: &[WorkRef], leases: Leases<'_>) -> Result<Vec<WorkRow>, Error> {
     let (free, token) = match leases {
-        Leases::Count(token) => ("AND (lease_until IS NULL OR lease_until <= {now} OR lease_token = $2)", token.unwrap_or_default()),
+        Leases::Count(token) => ("AND (lease_until IS NULL OR lease_until <= {now} OR lease_token = $3)", token.unwrap_or_default()),
         // The same parameters for both.
-        Leases::Ignored => ("AND $2 = ''", ""),
+        Leases::Ignored => ("AND $3 = ''", ""),
     };
-    let runs = format!("{RUN} WHERE (r.batch, r.first) IN {{works $1}} {free} {{skip locked}}");
-    let runs = tx.all(&runs, params![works(wanted), token]).await?;
+    let token = params![token];
+    let runs = format!("{RUN} WHERE r.batch = $1 AND r.first {{in $2}} {free} {{skip locked}}");
+    let runs = by_batch(tx, &runs, wanted, &token).await?;
     let mut rows = runs.iter().map(|row| read(row, false)).collect::<Result<Vec<_>, _>>()?;
     if rows.len() == wanted.len() {
         return Ok(rows);
     }
     let found: HashSet<&WorkRef> = rows.iter().map(|r| &r.work).collect();
-    let left: Vec<&WorkRef> = wanted.iter().filter(|w| !found.contains(w)).collect();
-    let jobs = format!("{JOB} WHERE (j.batch, j.number) IN {{works $1}} {free} {{skip locked}}");
-    for row in &tx.all(&jobs, params![works(left), token]).await? {
+    let left: Vec<WorkRef> = wanted.iter().filter(|w| !found.contains(w)).cloned().collect();
+    let jobs = format!("{JOB} WHERE j.batch = $1 AND j.number {{in $2}} {free} {{skip locked}}");
+    for row in &by_batch(tx, &jobs, &left, &token).await? {
         rows.push(read(row, true)?);
+    }
+    Ok(rows)
+}
+
+/// One statement for each batch, in their order: $1 is the batch, $2 the list of numbers, `further` what comes after. So every row
+/// is found by its key; with a list of pairs the planner may read the whole table instead. A micro-batch holds few batches.
+pub(super) async fn by_batch(tx: &mut Tx, sql: &str, works: &[WorkRef], further: &[Value]) -> Result<Vec<Row>, Error> {
+    let mut numbers: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for work in works {
+        numbers.entry(&work.batch).or_default().push(work.number.into());
+    }
+    let mut rows = vec![];
+    for (batch, numbers) in numbers {
+        let mut values = params![batch, numbers];
+        values.extend(further.iter().cloned());
+        rows.extend(tx.all(sql, values).await?);
     }
     Ok(rows)
 }
@@ -152,10 +169,10 @@ pub(super) async fn lock_free(tx: &mut Tx, wanted: &[WorkRef], leases: Leases<'_
 pub(super) async fn present(tx: &mut Tx, wanted: &[WorkRef]) -> Result<HashSet<WorkRef>, Error> {
     let mut found = HashSet::new();
     for sql in [
-        "SELECT batch, first AS number FROM run WHERE (batch, first) IN {works $1}",
-        "SELECT batch, number FROM job WHERE (batch, number) IN {works $1}",
+        "SELECT batch, first AS number FROM run WHERE batch = $1 AND first {in $2}",
+        "SELECT batch, number FROM job WHERE batch = $1 AND number {in $2}",
     ] {
-        for row in tx.all(sql, vec![works(wanted)]).await? {
+        for row in by_batch(tx, sql, wanted, &[]).await? {
             found.insert(WorkRef { batch: row.text("batch")?, number: row.number("number")? });
         }
     }
