@@ -3,6 +3,8 @@
 //! Every part measures real processes from outside: time from the POST to the finished batch, CPU and memory from `/proc`.
 //! What the parts are and what the numbers mean stands in docs/performance.md.
 
+#![expect(clippy::disallowed_methods, reason = "no part of the product: it measures by the wall clock, spawns and reads its own settings")]
+
 mod embedded;
 mod fleet;
 mod floor;
