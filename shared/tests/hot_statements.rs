@@ -65,7 +65,7 @@ async fn no_statement_on_a_batchs_way_reads_a_whole_table() {
 }
 
 /// Everything that happens to a batch between its submission and its end.
-async fn drive(store: &(impl BatchStore + Sync), batch: &str) {
+async fn drive(store: &impl BatchStore, batch: &str) {
     let mut runs = vec![];
     for _ in 0..INSTANCES / 100 {
         runs.extend(store.seed(batch, SeedRoom::OneChunk).await.unwrap().unwrap().runs);
