@@ -182,7 +182,7 @@ pub struct Settings {
     /// What a build for tests does at its fail points (see `shared::fail_point`)
     #[cfg(feature = "fail-points")]
     #[arg(long, env = "DROVER_FAIL_POINTS", hide = true)]
-    pub fail_points: Option<String>,
+    pub drover_fail_points: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -144,7 +144,7 @@ where
 {
     telemetry::init(&settings)?;
     #[cfg(feature = "fail-points")]
-    crate::fail_point::arm(settings.fail_points.as_deref().unwrap_or_default())?;
+    crate::fail_point::arm(settings.drover_fail_points.as_deref().unwrap_or_default())?;
     let settings = Arc::new(settings);
     let identity = Identity::new(role);
     let shutdown = CancellationToken::new();
