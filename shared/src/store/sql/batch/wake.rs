@@ -2,10 +2,11 @@
 
 use crate::clock::Millis;
 use crate::job::{UNPUBLISHED_MS, WorkRef, next_wake_ms};
-use crate::store::sql::{SqlStore, Tx, Verb, params, works};
+use crate::store::sql::{SqlStore, Tx, Verb, params};
 use crate::store::{Error, WakeLimits, Woken};
 
 use super::facts::facts;
+use super::work_rows::by_batch;
 
 const WAKE: Verb = Verb::named("wake").by_key();
 const UNPUBLISHED: Verb = Verb::named("unpublished").by_key();
@@ -49,11 +50,11 @@ impl SqlStore {
         let mut tx = self.write(UNPUBLISHED).await?;
         for (name, number) in TABLES {
             let sql = format!(
-                "UPDATE {name} SET wake_at = {{now}} + $2, wakes = CASE WHEN wakes > 0 THEN wakes - 1 ELSE 0 END
-                 WHERE (batch, {number}) IN (SELECT batch, {number} FROM {name}
-                     WHERE (batch, {number}) IN {{works $1}} AND wake_at > {{now}} + $2 {{skip locked}})"
+                "UPDATE {name} SET wake_at = {{now}} + $3, wakes = CASE WHEN wakes > 0 THEN wakes - 1 ELSE 0 END
+                 WHERE batch = $1 AND {number} IN (SELECT {number} FROM {name}
+                     WHERE batch = $1 AND {number} {{in $2}} AND wake_at > {{now}} + $3 {{skip locked}})"
             );
-            tx.execute(&sql, vec![works(wanted), UNPUBLISHED_MS.into()]).await?;
+            by_batch(&mut tx, &sql, wanted, &[UNPUBLISHED_MS.into()]).await?;
         }
         tx.commit().await
     }
@@ -122,10 +123,10 @@ async fn move_on(tx: &mut Tx, due: &[Due]) -> Result<(), Error> {
         wakes.sort_unstable();
         wakes.dedup();
         for n in wakes {
-            let rows = due.iter().filter(|d| d.table == table && d.wakes == n).map(|d| &d.work);
-            let sql = format!("UPDATE {name} SET wake_at = {{now}} + $2, wakes = wakes + 1 WHERE (batch, {number}) IN {{works $1}}");
+            let rows: Vec<WorkRef> = due.iter().filter(|d| d.table == table && d.wakes == n).map(|d| d.work.clone()).collect();
+            let sql = format!("UPDATE {name} SET wake_at = {{now}} + $3, wakes = wakes + 1 WHERE batch = $1 AND {number} {{in $2}}");
             // Seeding it was the first wake.
-            tx.execute(&sql, vec![works(rows), next_wake_ms(n.saturating_add(1)).into()]).await?;
+            by_batch(tx, &sql, &rows, &[next_wake_ms(n.saturating_add(1)).into()]).await?;
         }
     }
     Ok(())
