@@ -19,19 +19,19 @@ use crate::{ApiState, Limits, router};
 /// When LISTEN_ADDR is taken, or beyond loopback with nobody to log in, or the server fails.
 pub async fn run(cx: Context) -> Result<()> {
     let address = cx.settings.listen_addr;
-    Authenticator::of(&cx.settings, address)?;
+    let users = Authenticator::of(&cx.settings, address)?;
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}; choose another LISTEN_ADDR"))?;
-    serve(cx, listener).await
+    serve(cx, listener, users).await
 }
 
-/// The same, on a listener that is there already. What was answered is published before it returns.
+/// The same, on a listener that is there already, for these users (of [`Authenticator::of`], which says whether there may be none).
+/// What was answered is published before it returns.
 ///
 /// # Errors
-/// When nobody has to log in and the listener is beyond loopback, or the server fails.
-pub async fn serve(cx: Context, listener: TcpListener) -> Result<()> {
+/// When the server fails.
+pub async fn serve(cx: Context, listener: TcpListener, users: Option<Arc<Authenticator>>) -> Result<()> {
     let address = listener.local_addr().context("failed to read the API's address")?;
-    let users = Authenticator::of(&cx.settings, address)?;
     if users.is_none() && !is_loopback(address) {
         tracing::warn!(%address, "ALLOW_UNAUTHENTICATED: the API serves anybody who reaches it, without a login");
     }

@@ -23,7 +23,7 @@ pub struct Serving {
 /// When the address is taken, or a role or the demo fails.
 pub async fn run(cx: Context, demo: Option<DemoArgs>) -> Result<()> {
     let address = cx.settings.listen_addr;
-    api::auth::Authenticator::of(&cx.settings, address)?;
+    let users = api::auth::Authenticator::of(&cx.settings, address)?;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address}; choose another address with --listen-addr (port 0: any free one)"))?;
@@ -35,7 +35,7 @@ pub async fn run(cx: Context, demo: Option<DemoArgs>) -> Result<()> {
 
     let api = listener;
     let roles = [
-        cx.tasks.spawn("api", role(cx.for_role("api"), |cx| api::serve(cx, api))),
+        cx.tasks.spawn("api", role(cx.for_role("api"), |cx| api::serve(cx, api, users))),
         cx.tasks.spawn("seed-worker", role(cx.for_role("seed-worker"), seed_worker::run)),
         cx.tasks.spawn("exec-worker", role(cx.for_role("exec-worker"), exec_worker::run)),
         cx.tasks.spawn("monitor-worker", role(cx.for_role("monitor-worker"), monitor_worker::run)),
