@@ -18,7 +18,7 @@ use crate::store::Error;
 
 const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
 /// See [`Verb::by_key`].
-const BY_KEY: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+const BY_KEY: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const BEGIN_NORMAL: &str = "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE";
 
@@ -58,7 +58,24 @@ impl<DB: Database> DerefMut for Open<DB> {
     }
 }
 
+/// How PostgreSQL begins a transaction of this verb: `how`, and what the verb sets otherwise than the session has it.
+fn begin(how: &str, verb: Verb) -> String {
+    let mut sql = how.to_owned();
+    if verb.timeout != STATEMENT_TIMEOUT {
+        let ms = verb.timeout.as_millis();
+        sql += &format!("; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}");
+    }
+    if verb.by_key {
+        sql += BY_KEY;
+    }
+    sql
+}
+
 impl<DB: Database> Open<DB> {
+    fn new(verb: Verb, begun: Instant, tx: Transaction<'static, DB>, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { verb, begun, locked: false, tx, turn }
+    }
+
     async fn rollback(self) {
         // A connection that is gone has nothing to roll back.
         if let Err(error) = self.tx.rollback().await {
@@ -115,29 +132,15 @@ impl SqlStore {
         let begun = Instant::now();
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
-            Backend::Postgres(pool) if verb.by_key => {
-                let begin = AssertSqlSafe(format!("BEGIN; {BY_KEY}"));
-                Tx::Postgres(Open { verb, begun, locked: false, tx: pool.begin_with(begin).await.map_err(fail)?, turn: None })
-            }
-            Backend::Postgres(pool) if verb.timeout == STATEMENT_TIMEOUT => {
-                Tx::Postgres(Open { verb, begun, locked: false, tx: pool.begin().await.map_err(fail)?, turn: None })
-            }
             Backend::Postgres(pool) => {
-                let ms = verb.timeout.as_millis();
-                let begin = format!("BEGIN; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}");
-                Tx::Postgres(Open {
-                    verb,
-                    begun,
-                    locked: false,
-                    tx: pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?,
-                    turn: None,
-                })
+                let tx = pool.begin_with(AssertSqlSafe(begin("BEGIN", verb))).await.map_err(fail)?;
+                Tx::Postgres(Open::new(verb, begun, tx, None))
             }
             Backend::Sqlite { writer, turn, .. } => {
                 let turn = tokio::time::timeout(verb.timeout, turn.clone().acquire_owned()).await;
                 let turn = turn.map_err(|_| Error::TimedOut { verb: verb.name })?.map_err(|_| fail(sqlx::Error::PoolClosed))?;
                 let begin = if verb.durable { BEGIN_DURABLE } else { BEGIN_NORMAL };
-                Tx::Sqlite(Open { verb, begun, locked: false, tx: writer.begin_with(begin).await.map_err(fail)?, turn: Some(turn) })
+                Tx::Sqlite(Open::new(verb, begun, writer.begin_with(begin).await.map_err(fail)?, Some(turn)))
             }
         })
     }
@@ -148,13 +151,12 @@ impl SqlStore {
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
-                let begin = if verb.by_key { format!("{READ}; {BY_KEY}") } else { READ.to_owned() };
+                // What a verb's writes may take is not for its reads.
+                let begin = begin(READ, Verb { timeout: STATEMENT_TIMEOUT, ..verb });
                 let tx = pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?;
-                Tx::Postgres(Open { verb, begun, locked: false, tx, turn: None })
+                Tx::Postgres(Open::new(verb, begun, tx, None))
             }
-            Backend::Sqlite { readers, .. } => {
-                Tx::Sqlite(Open { verb, begun, locked: false, tx: readers.begin().await.map_err(fail)?, turn: None })
-            }
+            Backend::Sqlite { readers, .. } => Tx::Sqlite(Open::new(verb, begun, readers.begin().await.map_err(fail)?, None)),
         })
     }
 }
@@ -258,7 +260,7 @@ impl Tx {
         }
     }
 
-    async fn rollback(self) {
+    pub(crate) async fn rollback(self) {
         match self {
             Self::Postgres(open) => open.rollback().await,
             Self::Sqlite(open) => open.rollback().await,

@@ -112,9 +112,9 @@ impl SqlStore {
              FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / $2 AS part FROM process_instance WHERE definition_id = $1) AS numbered
              GROUP BY part"
         );
-        tx.execute(&sql, params![definition, size]).await?;
-        tx.execute("DELETE FROM chunk WHERE batch = 'bare'", vec![]).await?;
-        tx.commit().await
+        let done = tx.execute(&sql, params![definition, size]).await;
+        tx.rollback().await;
+        done.map(drop)
     }
 }
 
