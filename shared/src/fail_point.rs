@@ -53,7 +53,7 @@ const TRANSACTION: &[Boundary] = &[AfterLock, BeforeCommit, AfterCommit];
 const PUBLISHING: &[Boundary] = &[BeforePublish, AfterPublish];
 const ALL: &[Boundary] = &[AfterLock, BeforeCommit, AfterCommit, BeforePublish, AfterPublish, BeforeAck];
 
-/// Every handler, the role that runs it, and its boundaries. A test walks it (`cli/tests/crash_points.rs`).
+/// Every handler, the role that runs it, and its boundaries. A test walks it (`cli/tests/crash_points`).
 pub const TABLE: &[(&str, &str, &[Boundary])] = &[
     ("api", "request", &[Spooled]),
     ("api", "submit", TRANSACTION),

@@ -2,10 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Refusal;
 use crate::process::value::TypedValue;
 
 /// Named values, in the order given.
 pub type Variables = Vec<(String, TypedValue)>;
+
+impl Command {
+    /// The bookkeeping for a job whose attempt was refused so.
+    #[must_use]
+    pub fn job_failed(job_id: &str, refusal: &Refusal) -> Self {
+        Self::JobFailed {
+            job_id: job_id.to_owned(),
+            message: refusal.message.clone(),
+            details: refusal.to_string(),
+            failed_activity: refusal.failed_activity.clone(),
+        }
+    }
+}
 
 /// One command on one instance.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,10 @@ struct Inner {
 }
 
 impl Inner {
+    fn recently(&self) -> u64 {
+        self.finished.iter().map(|(_, instances)| instances).sum()
+    }
+
     fn forget_old(&mut self) {
         while self.finished.front().is_some_and(|(at, _)| at.elapsed() > WINDOW) {
             self.finished.pop_front();
@@ -51,7 +55,7 @@ impl Pulse {
             let mut inner = self.inner();
             inner.finished.push_back((Instant::now(), instances));
             inner.forget_old();
-            if inner.finished.iter().map(|(_, instances)| instances).sum::<u64>() >= 2 * inner.told.max(1) {
+            if inner.recently() >= 2 * inner.told.max(1) {
                 self.1.notify_one();
             }
         }
@@ -62,7 +66,7 @@ impl Pulse {
     pub fn finished_recently(&self) -> u64 {
         let mut inner = self.inner();
         inner.forget_old();
-        inner.finished.iter().map(|(_, instances)| instances).sum()
+        inner.recently()
     }
 
     /// Ends when what was finished lately is at least twice what the row says, and the row is not quite new.

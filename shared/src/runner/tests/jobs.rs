@@ -24,8 +24,7 @@ fn a_failed_job_loses_a_retry_and_at_none_is_an_incident() {
     for retries in [2, 1, 0] {
         let refusal = bench.job("x").expect_err("no Java here");
         let job_id = bench.instance.jobs[0].id.clone();
-        let (message, failed_activity) = (refusal.message.clone(), refusal.failed_activity.clone());
-        bench.run(Command::JobFailed { job_id, message, details: refusal.to_string(), failed_activity }).expect("noted");
+        bench.run(Command::job_failed(&job_id, &refusal)).expect("noted");
         assert_eq!(bench.instance.jobs[0].retries, retries);
         assert_eq!(bench.instance.incidents.len(), usize::from(retries == 0));
     }

@@ -67,12 +67,7 @@ impl SqlStore {
 
     /// A failure counts in a transaction of its own: that of the attempt was given up.
     async fn charge(&self, id: &str, job: &str, refusal: &Refusal) -> Result<RunDue, Error> {
-        let command = Command::JobFailed {
-            job_id: job.to_owned(),
-            message: refusal.message.clone(),
-            details: refusal.to_string(),
-            failed_activity: refusal.failed_activity.clone(),
-        };
+        let command = Command::job_failed(job, refusal);
         let charged = |instance: &Instance| instance.jobs.iter().any(|j| j.id == job).then(|| command.clone());
         let outcome = self.run_with(Verb::named("job_failed"), &Caller::system(), id, charged).await?;
         let more = outcome.is_some_and(|outcome| outcome.due.iter().any(|due| due == id));

@@ -74,12 +74,7 @@ impl ModelStore {
     }
 
     async fn charge(&self, id: &str, job: &str, refusal: &Refusal) -> Result<RunDue, Error> {
-        let command = Command::JobFailed {
-            job_id: job.to_owned(),
-            message: refusal.message.clone(),
-            details: refusal.to_string(),
-            failed_activity: refusal.failed_activity.clone(),
-        };
+        let command = Command::job_failed(job, refusal);
         let more = self.run_on(id, |instance| instance.jobs.iter().any(|j| j.id == job).then(|| command.clone())).await?;
         Ok(RunDue::Failed { message: refusal.message.clone(), more: more.unwrap_or(false) })
     }
