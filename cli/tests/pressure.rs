@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use shared::store::query::InstanceQuery;
 use shared::store::sql::StoreOptions;
 use shared::store::{Caller, Store};
-use support::fleet::{Fleet, all_migrated_exactly_once, in_the_middle, start_herd};
+use support::fleet::{Fleet, all_migrated_exactly_once, each_of, in_the_middle, start_herd};
 use support::{Http, TWO_TASKS, order, until};
 use tokio::sync::Mutex;
 
@@ -82,14 +82,9 @@ fn by_ids(source: &str, target: &str, ids: &[String]) -> Value {
 }
 
 async fn ids_of(store: &dyn Store, definition: &str) -> Vec<String> {
-    let query = InstanceQuery { definition_id: Some(definition.to_owned()), ..InstanceQuery::default() };
-    let (mut ids, mut after): (Vec<String>, Option<String>) = (vec![], None);
-    loop {
-        let page = store.documents(&Caller::anonymous(), &query, after.as_deref(), 500).await.unwrap();
-        let Some(last) = page.last() else { return ids };
-        after = Some(last.instance.id.clone());
-        ids.extend(page.into_iter().map(|stored| stored.instance.id));
-    }
+    let mut ids = vec![];
+    each_of(store, definition, |stored| ids.push(stored.instance.id.clone())).await;
+    ids
 }
 
 /// Two giants, then a thousand batches of 1 to 20 instances from a thousand callers at once, over a pool of four connections; and in

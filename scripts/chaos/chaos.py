@@ -19,10 +19,8 @@ from herd import Herd
 from load import Load
 from network import Network
 from rest import Rest
-from world import World
+from world import MOVES_AGAIN_S, World
 
-# Asked: so many seconds from "the service answers again" to "the batch moves again".
-MOVES_AGAIN_S = 10
 # How long movement is waited for before it counts as none.
 PATIENCE_S = 90
 SETTLE_S = 300

@@ -89,21 +89,22 @@ def broker_answers(chaos):
     return time.time()
 
 
-@fault("broker")
-def restart_broker(chaos):
-    chaos.broker("stop")
+def down_and_up(chaos, how):
+    chaos.broker(how)
     time.sleep(chaos.seconds(4, 2))
     chaos.broker("start")
     return broker_answers(chaos)
+
+
+@fault("broker")
+def restart_broker(chaos):
+    return down_and_up(chaos, "stop")
 
 
 @fault("broker")
 def kill_broker(chaos):
     """kill -9, and back with what was on its disk."""
-    chaos.broker("kill")
-    time.sleep(chaos.seconds(4, 2))
-    chaos.broker("start")
-    return broker_answers(chaos)
+    return down_and_up(chaos, "kill")
 
 
 @fault("broker", short=True)

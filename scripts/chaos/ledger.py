@@ -13,6 +13,8 @@ import re
 
 # Sentences that one check gives at most.
 MOST = 5
+# Attempts that failed, by what they said.
+REASONS = "SELECT message, count(*) FROM job_log WHERE event = 'failed' AND batch_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 1000"
 
 SCHEMA = """
 DROP SCHEMA IF EXISTS chaos CASCADE;
@@ -147,7 +149,7 @@ def judge(database, world):
 
 def failures(database, world):
     """Attempts that failed for a reason that nobody caused."""
-    found = database.rows("SELECT message, count(*) FROM job_log WHERE event = 'failed' AND batch_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 1000")
+    found = database.rows(REASONS)
     strange = [f"{count} times \"{message[:200]}\"" for message, count in found if not any(part in message for part in world.expected_failures)]
     return [f"attempts that failed for no reason of ours: {'; '.join(strange[:MOST])}"] if strange else []
 
@@ -209,7 +211,7 @@ def figures(database):
         "SELECT count(*), count(*) FILTER (WHERE c.ended = 'completed'), sum(h.total_instances), (SELECT count(*) FROM chaos.success), "
         "sum(h.cancelled_instances), (SELECT count(*) FROM failure) FROM historic_batch h LEFT JOIN chaos.batch c USING (id)"
     )[0]
-    reasons = database.rows("SELECT message, count(*) FROM job_log WHERE event = 'failed' AND batch_id IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT 1000")
+    reasons = database.rows(REASONS)
     return {name: int(number or 0) for name, number in zip(names, numbers)}, grouped(reasons)
 
 

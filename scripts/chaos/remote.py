@@ -8,9 +8,8 @@ from callers import Caller
 from herd import Herd
 from load import LOOK_S, Load
 from rest import Rest, Unreachable
-from world import World
+from world import MOVES_AGAIN_S, World
 
-MOVES_AGAIN_S = 10
 PATIENCE_S = 120
 SETTLE_S = 600
 # Instances that the recount walks through, at most; beyond them counts are compared only.

@@ -3,6 +3,9 @@
 import threading
 from dataclasses import dataclass, field
 
+# Asked: so many seconds from "the service answers again" to "the batch moves again".
+MOVES_AGAIN_S = 10
+
 
 @dataclass
 class Batch:

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use shared::runner::Command as Order;
 use shared::store::query::InstanceQuery;
+use shared::store::views::StoredInstance;
 use shared::store::{Caller, NewInstance, Store};
 
 use super::{Http, binaries, repository, until};
@@ -100,20 +101,27 @@ pub async fn start_herd(store: &dyn Store, definition: &str, herd: usize) {
     }
 }
 
-/// Each instance of `target` was written exactly once since it was started: its revision says so.
-pub async fn all_migrated_exactly_once(store: &dyn Store, target: &str, revision: i64, herd: usize) {
-    let query = InstanceQuery { definition_id: Some(target.to_owned()), ..InstanceQuery::default() };
-    let (mut after, mut seen): (Option<String>, usize) = (None, 0);
+/// Walks through the instances of a definition, page by page.
+pub async fn each_of(store: &dyn Store, definition: &str, mut visit: impl FnMut(&StoredInstance)) {
+    let query = InstanceQuery { definition_id: Some(definition.to_owned()), ..InstanceQuery::default() };
+    let mut after: Option<String> = None;
     loop {
         let page = store.documents(&Caller::anonymous(), &query, after.as_deref(), 500).await.unwrap();
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return };
         after = Some(last.instance.id.clone());
-        for stored in &page {
-            assert_eq!(stored.revision, revision, "instance {} was written once", stored.instance.id);
-            assert_eq!(stored.instance.definition_id, target);
-        }
-        seen += page.len();
+        page.iter().for_each(&mut visit);
     }
+}
+
+/// Each instance of `target` was written exactly once since it was started: its revision says so.
+pub async fn all_migrated_exactly_once(store: &dyn Store, target: &str, revision: i64, herd: usize) {
+    let mut seen = 0;
+    each_of(store, target, |stored| {
+        assert_eq!(stored.revision, revision, "instance {} was written once", stored.instance.id);
+        assert_eq!(stored.instance.definition_id, target);
+        seen += 1;
+    })
+    .await;
     assert_eq!(seen, herd);
 }
 
