@@ -8,6 +8,7 @@ use shared::batch::BatchType;
 use shared::config::Settings;
 use shared::service::{Context, admin};
 use shared::work::Publisher;
+use shared::worker;
 use tokio::net::TcpListener;
 
 use crate::auth::{Authenticator, authenticate, is_loopback};
@@ -37,7 +38,9 @@ pub async fn serve(cx: Context, listener: TcpListener, users: Option<Arc<Authent
     }
     let (publisher, publishing) = Publisher::new(cx.queue.clone());
     let publishing = cx.tasks.spawn("publisher", publishing);
-    let app = app(&cx, publisher, users);
+    let state = ApiState::new(cx.store.clone(), cx.queue.clone(), publisher, limits(&cx.settings));
+    cx.tasks.spawn("publish again", worker::publish_again(cx.clone(), state.steps.clone()));
+    let app = app(&cx, state, users);
     tracing::info!(%address, "the API listens");
     axum::serve(listener, app).with_graceful_shutdown(cx.shutdown.clone().cancelled_owned()).await.context("the API's server failed")?;
     publishing.await.context("the publisher was cut off")?;
@@ -46,8 +49,7 @@ pub async fn serve(cx: Context, listener: TcpListener, users: Option<Arc<Authent
 
 /// With users, all but `/healthz` and `/readyz` asks who is there: those are asked by what runs the process, and `/metrics` is
 /// on ADMIN_ADDR too.
-fn app(cx: &Context, publisher: Publisher, users: Option<Arc<Authenticator>>) -> Router {
-    let state = ApiState::new(cx.store.clone(), cx.queue.clone(), publisher, limits(&cx.settings));
+fn app(cx: &Context, state: ApiState, users: Option<Arc<Authenticator>>) -> Router {
     let asked = router(state).merge(admin::metrics_router());
     let asked = match users {
         Some(users) => asked.layer(middleware::from_fn_with_state(users, authenticate)),

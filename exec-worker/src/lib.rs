@@ -27,6 +27,7 @@ pub async fn run(cx: Context) -> anyhow::Result<()> {
     let (pulse, pace) = (Pulse::default(), Pace::default());
     cx.tasks.spawn("heartbeat", worker::heartbeat(cx.clone(), pulse.clone()));
     let steps = Steps::new(cx.store.clone(), cx.queue.clone());
+    cx.tasks.spawn("publish again", worker::publish_again(cx.clone(), steps.clone()));
     let report = cx.health.register_loop(QueueName::Exec.name(), None);
     let executor = Arc::new(Executor { cx: cx.clone(), steps, pulse: pulse.clone(), pace: pace.clone(), report });
     let concurrency = usize::from(cx.settings.exec_concurrency);

@@ -21,6 +21,7 @@ const POLL_PAGE: u32 = 500;
 /// When a queue cannot be consumed at all.
 pub async fn run(cx: Context) -> anyhow::Result<()> {
     let steps = Steps::new(cx.store.clone(), cx.queue.clone());
+    cx.tasks.spawn("publish again", worker::publish_again(cx.clone(), steps.clone()));
     cx.tasks.spawn("heartbeat", worker::heartbeat(cx.clone(), Pulse::default()));
     let messages = async { tokio::try_join!(complete(&cx, &steps), bury(&cx, &steps)) };
     let (consumed, ..) = tokio::join!(messages, wake(&cx, &steps), sweep(&cx, &steps), poll(&cx), census::take(&cx));

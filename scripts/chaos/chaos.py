@@ -36,6 +36,8 @@ class Chaos:
         self.notes, self.findings, self.moves, self.not_run = [], [], [], []
         self.root = options.broker4_root
         self.brokers, self.databases, self.other_broker = [], [], None
+        # Held by each fault of the foreground until the batch moves again.
+        self.foreground = threading.Lock()
         self.folder = tempfile.mkdtemp(prefix="drover-chaos-", dir="/var/tmp")
         os.chmod(self.folder, 0o755)
         sizes = {"api": 3, "seed-worker": 3, "exec-worker": 4, "monitor-worker": 3} if self.long else {"api": 2, "seed-worker": 1, "exec-worker": 3, "monitor-worker": 1}
@@ -147,15 +149,15 @@ class Chaos:
             return None
         return int(found) / 1000 if found else None
 
-    def wait_for_movement(self, answered, what, hits="", lasted=0.0, bound=MOVES_AGAIN_S):
+    def wait_for_movement(self, answered, what, hits="", lasted=0.0):
         """Seconds from the moment at which what was hit answered again to the next success; a line of the ledger."""
         end = answered + PATIENCE_S
         while (moved := self.moved_since(answered)) is None and time.time() < end:
             time.sleep(0.2)
         took = None if moved is None else moved - answered
         self.moves.append((what, took, hits, lasted))
-        if took is None or took > bound:
-            self.off(f"{what}: the batch moved again {'not within ' + str(PATIENCE_S) if took is None else f'after {took:.1f}'} s; asked: {bound}")
+        if took is None or took > MOVES_AGAIN_S:
+            self.off(f"{what}: the batch moved again {'not within ' + str(PATIENCE_S) if took is None else f'after {took:.1f}'} s; asked: {MOVES_AGAIN_S}")
         self.say(f"  {what}: moves again after {took if took is None else round(took, 1)} s")
 
     def run_fault(self, fault):
@@ -170,9 +172,12 @@ class Chaos:
             self.off(f"{fault.name}: {error!r}")
             self.network.mend()
             return
-        # One of the background ends while another fault may hold everything up.
-        bound = PATIENCE_S if fault.background else MOVES_AGAIN_S
-        self.wait_for_movement(answered, fault.name, fault.hits, answered - begun, bound)
+        if not fault.background:
+            self.wait_for_movement(answered, fault.name, fault.hits, answered - begun)
+            return
+        # It ended while another fault may hold everything up: what it did itself shows once that one is over.
+        with self.foreground:
+            self.wait_for_movement(time.time(), fault.name, fault.hits, answered - begun)
 
     def run_faults(self):
         """One after the other; those of the background meanwhile."""
@@ -182,7 +187,8 @@ class Chaos:
             thread.start()
         for fault in chosen:
             if not fault.background:
-                self.run_fault(fault)
+                with self.foreground:
+                    self.run_fault(fault)
         for thread in background:
             thread.join()
 

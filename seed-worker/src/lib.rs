@@ -10,6 +10,7 @@ use shared::worker::{self, Pulse};
 /// When the queue cannot be consumed at all.
 pub async fn run(cx: Context) -> anyhow::Result<()> {
     let steps = Steps::new(cx.store.clone(), cx.queue.clone());
+    cx.tasks.spawn("publish again", worker::publish_again(cx.clone(), steps.clone()));
     cx.tasks.spawn("heartbeat", worker::heartbeat(cx.clone(), Pulse::default()));
     let prefetch = cx.settings.seed_prefetch;
     worker::each(&cx, QueueName::Seed, prefetch, |address| {

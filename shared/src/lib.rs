@@ -31,3 +31,8 @@ pub mod telemetry;
 pub mod testing;
 pub mod work;
 pub mod worker;
+
+/// Of every process: an instance's document is some sixty small strings, and the system's allocator took a third of an
+/// exec-worker's time (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use lapin::types::{AMQPValue, FieldTable};
 use shared::config::Settings;
 use shared::queue::{AmqpBounds, AmqpQueue, Consumer, Queue, QueueName};
 use shared::testing::broker::{Client, PrivateBroker};
 use shared::testing::queue_suite::{consumer, next, number, publish, until, wake};
+
+/// By when a wiped broker has been noticed.
+const IN_TIME: std::time::Duration = std::time::Duration::from_secs(20);
 
 fn open(broker: &PrivateBroker) -> Arc<AmqpQueue> {
     Arc::new(AmqpQueue::open(&broker.url(), &AmqpBounds::from(&Settings::defaults())))
@@ -62,9 +66,12 @@ async fn a_restarted_and_a_wiped_broker_are_consumed_again() {
     assert!(again.ack().await);
     goes_through(&queue, &mut *exec, 2).await;
 
+    queue.emptied().await; // A new broker is an empty one.
+    assert!(queue.emptied().now_or_never().is_none(), "a restarted broker has kept what it had");
     publish(&*queue, &[wake(3)]).await;
     let held = next(&mut *exec).await;
     broker.wipe().await.unwrap();
+    tokio::time::timeout(IN_TIME, queue.emptied()).await.expect("it is told that all is gone");
     assert!(!held.ack().await, "its broker knows nothing of it");
     goes_through(&queue, &mut *exec, 4).await;
     until("all is well again", || std::future::ready(queue.ready())).await;

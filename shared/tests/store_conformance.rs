@@ -92,6 +92,7 @@ conformance! {
     waking:
         a_lost_wake_is_found_after_a_while,
         what_could_not_be_published_is_due_again_soon,
+        what_a_wiped_broker_lost_is_due_at_once,
         what_must_not_run_is_not_woken,
         no_more_than_the_window_is_woken_at_a_time,
         an_instance_with_a_due_job_is_woken;

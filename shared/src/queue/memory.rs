@@ -15,6 +15,8 @@ use super::{Address, BatchEvent, Consumer, DELIVERY_LIMIT, Delivery, Error, Mess
 /// Four bounded queues, shared by all clones.
 pub struct MemoryQueue {
     lines: Arc<[Line; 4]>,
+    /// Holds one permit from the start.
+    emptied: Notify,
 }
 
 struct Line {
@@ -44,7 +46,9 @@ impl MemoryQueue {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let line = |name| Line { name, capacity, state: Mutex::default(), changed: Notify::new(), closed: AtomicBool::new(false) };
-        Self { lines: Arc::new(QueueName::ALL.map(line)) }
+        let emptied = Notify::new();
+        emptied.notify_one();
+        Self { lines: Arc::new(QueueName::ALL.map(line)), emptied }
     }
 
     fn line(&self, name: QueueName) -> &Line {
@@ -115,6 +119,10 @@ impl Queue for MemoryQueue {
     async fn depth(&self, queue: QueueName) -> Result<u64, Error> {
         let state = self.line(queue).state();
         Ok((state.ready.len() + state.out) as u64)
+    }
+
+    async fn emptied(&self) {
+        self.emptied.notified().await;
     }
 
     fn ready(&self) -> bool {

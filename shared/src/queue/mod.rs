@@ -113,6 +113,9 @@ pub trait Queue: Send + Sync {
     async fn consume(&self, queue: QueueName, prefetch: u16) -> Result<Box<dyn Consumer>, Error>;
     /// Messages ready and unacked, as far as the queue can tell.
     async fn depth(&self, queue: QueueName) -> Result<u64, Error>;
+    /// Ends when what was published may be gone as a whole: the broker's queues were missing and were made anew; in-process,
+    /// once at the start, since nothing survives the process. One of those who wait for it hears of it. Cancel-safe.
+    async fn emptied(&self);
     /// Can it publish now, and do its consumers consume? For `/readyz`.
     fn ready(&self) -> bool;
     /// Works, but not as it should: what a person has to put right.

@@ -202,6 +202,10 @@ pub trait BatchStore: Send + Sync {
     /// against them. Held ones stay held, and one that is locked is left to who works on it.
     async fn unpublished(&self, works: &[WorkRef]) -> Result<(), Error>;
 
+    /// Runs and job rows of a batch whose wake was published and lost as a whole (a wiped broker): due now, and that wake does
+    /// not count. Held, leased and locked ones stay as they are.
+    async fn wakes_lost(&self, batch: &str) -> Result<(), Error>;
+
     /// Suspends or activates batch, control jobs, job definitions and jobs. None: no such batch (or not this caller's).
     /// Activating sets `wake_at` to now where it is not null and gives back at most the window of work to publish.
     async fn set_batch_suspended(&self, caller: &Caller, batch: &str, suspended: bool) -> Result<Option<Vec<WorkRef>>, Error>;

@@ -58,6 +58,8 @@ struct State {
     deeds: Deeds,
     events: Vec<(BatchEvent, String)>,
     recent: VecDeque<String>,
+    /// Wiped, and nobody has heard of it yet.
+    emptied: bool,
 }
 
 impl State {
@@ -131,7 +133,7 @@ impl ModelQueue {
     pub fn new(rng: Rng, mischief: Mischief, delivery_limit: u32) -> Self {
         let (queues, unacked) = (BTreeMap::new(), BTreeMap::new());
         let (deeds, recent) = (Deeds::default(), VecDeque::new());
-        let state = State { queues, unacked, rng, mischief, asked: 0, delivery_limit, deeds, events: vec![], recent };
+        let state = State { queues, unacked, rng, mischief, asked: 0, delivery_limit, deeds, events: vec![], recent, emptied: false };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -148,6 +150,13 @@ impl ModelQueue {
         let mut state = self.state();
         state.queues.clear();
         state.deeds.wiped += 1;
+        state.emptied = true;
+    }
+
+    /// Was it wiped since this was asked?
+    #[must_use]
+    pub fn take_emptied(&self) -> bool {
+        std::mem::take(&mut self.state().emptied)
     }
 
     /// Wakes published so far, and events announced.
@@ -209,6 +218,12 @@ impl Queue for ModelQueue {
     async fn depth(&self, queue: QueueName) -> Result<u64, Error> {
         let state = self.state();
         Ok(state.queues.get(&queue).map_or(0, |q| q.len() as u64) + state.unacked.get(&queue).copied().unwrap_or_default())
+    }
+
+    async fn emptied(&self) {
+        while !self.take_emptied() {
+            yield_now().await;
+        }
     }
 
     fn ready(&self) -> bool {

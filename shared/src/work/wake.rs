@@ -40,12 +40,9 @@ impl Steps {
     /// # Errors
     /// When the database could not be read; what is remembered stays as it was.
     pub async fn sweep(&self, sweep: &mut Sweep) -> Result<usize, Error> {
-        let mut held = BTreeSet::new();
-        let mut stalled = vec![];
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.batch_ids(after.as_deref(), SWEEP_PAGE).await?;
-            let Some(last) = page.last().cloned() else { break };
+        let (mut held, mut stalled) = (BTreeSet::new(), vec![]);
+        let mut pages = Pages::default();
+        while let Some(page) = pages.next(self).await? {
             for address in self.store.look(&page).await?.iter().filter_map(progress) {
                 let key = format!("{address:?}");
                 if sweep.held.contains(&key) {
@@ -53,7 +50,6 @@ impl Steps {
                 }
                 held.insert(key);
             }
-            after = Some(last);
         }
         sweep.held = held;
         if !stalled.is_empty() && passes("sweep", Boundary::BeforePublish) {
@@ -61,5 +57,35 @@ impl Steps {
             let _ = passes("sweep", Boundary::AfterPublish);
         }
         Ok(stalled.len())
+    }
+
+    /// All that was published is gone ([`crate::queue::Queue::emptied`]): what is out is due at once, for the next wake, and
+    /// what would make progress is published. It only saves time; [`Steps::wake`] and [`Steps::sweep`] find the same later.
+    ///
+    /// # Errors
+    /// When the database could not be reached: it may be done again as a whole.
+    pub async fn publish_again(&self) -> Result<(), Error> {
+        let mut pages = Pages::default();
+        while let Some(page) = pages.next(self).await? {
+            for batch in &page {
+                self.store.wakes_lost(batch).await?;
+            }
+            self.look(page).await?;
+        }
+        Ok(())
+    }
+}
+
+/// All batches, page by page.
+#[derive(Default)]
+struct Pages {
+    after: Option<String>,
+}
+
+impl Pages {
+    async fn next(&mut self, steps: &Steps) -> Result<Option<Vec<String>>, Error> {
+        let page = steps.store.batch_ids(self.after.as_deref(), SWEEP_PAGE).await?;
+        self.after = page.last().cloned();
+        Ok((!page.is_empty()).then_some(page))
     }
 }

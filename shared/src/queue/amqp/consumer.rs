@@ -154,7 +154,7 @@ impl Supervisor {
 
     async fn connect(&self) -> lapin::Result<Session> {
         let connection = self.endpoint.connect(&format!("drover consumer of {}", self.name.name())).await?;
-        self.broker.set_degraded(topology::declare(&connection).await?);
+        self.broker.declared(topology::declare(&connection).await?);
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();

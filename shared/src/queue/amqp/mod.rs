@@ -16,11 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::connect::Endpoint;
 use self::publisher::{Outgoing, Publisher};
-use self::topology::{EVENTS, WORK};
+use self::topology::{Declared, EVENTS, WORK};
 use super::{BatchEvent, Consumer, Error, Message, Queue, QueueName};
 use crate::config::{SecretUrl, Settings};
 use crate::service::Tasks;
@@ -58,6 +59,8 @@ struct Broker {
     /// Why it is degraded: a queue with other arguments than ours.
     degraded: Mutex<Option<String>>,
     consumers: Mutex<Vec<Weak<AtomicU8>>>,
+    /// A queue was missing and was made anew.
+    emptied: Notify,
 }
 
 /// States of a consumer.
@@ -66,7 +69,16 @@ const CONSUMING: u8 = 1;
 const STOPPED: u8 = 2;
 
 impl Broker {
-    /// Told after each declaration. An unequal declaration is a deployment error: it is told once, and nothing loops on it.
+    /// Told after each declaration.
+    fn declared(&self, declared: Declared) {
+        if declared.made_anew {
+            tracing::info!("the broker had lost queues, which were made anew; what was in them is published again");
+            self.emptied.notify_one();
+        }
+        self.set_degraded(declared.unequal);
+    }
+
+    /// An unequal declaration is a deployment error: it is told once, and nothing loops on it.
     fn set_degraded(&self, reason: Option<String>) {
         metrics::gauge!("drover_broker_degraded").set(f64::from(u8::from(reason.is_some())));
         let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,6 +167,10 @@ impl Queue for AmqpQueue {
     /// Ready messages only: AMQP does not tell of unacked ones.
     async fn depth(&self, queue: QueueName) -> Result<u64, Error> {
         self.publisher.depth(queue).await
+    }
+
+    async fn emptied(&self) {
+        self.broker.emptied.notified().await;
     }
 
     fn ready(&self) -> bool {

@@ -94,7 +94,7 @@ impl Publisher {
         let declare = Hook::async_fn(move |connection: &mut lapin::Connection, _| {
             let broker = declared.clone();
             Box::pin(async move {
-                broker.set_degraded(topology::declare(connection).await.map_err(HookError::Backend)?);
+                broker.declared(topology::declare(connection).await.map_err(HookError::Backend)?);
                 Ok(())
             })
         });
@@ -168,7 +168,7 @@ impl Publisher {
         tokio::time::sleep(MISSING_WAIT).await;
         let connection = self.connections.get().await.map_err(|error| unavailable(&error))?;
         let declared = timeout(CREATE_TIMEOUT, topology::declare(&connection)).await.map_err(|_| Error::Unconfirmed(CREATE_TIMEOUT))?;
-        self.broker.set_degraded(declared.map_err(|error| unavailable(&error))?);
+        self.broker.declared(declared.map_err(|error| unavailable(&error))?);
         Ok(())
     }
 

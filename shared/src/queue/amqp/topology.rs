@@ -62,14 +62,31 @@ impl Step {
     }
 }
 
-/// Declares everything on a channel of its own. Some: what is there already is not equal to what we declare (406); the
-/// broker names both values. It is then used as it is.
-pub(super) async fn declare(connection: &Connection) -> lapin::Result<Option<String>> {
+/// What a declaration found.
+#[derive(Default)]
+pub(super) struct Declared {
+    /// What is there already is not equal to what we declare (406); the broker names both values. It is used as it is.
+    pub unequal: Option<String>,
+    /// A queue was not there: the broker is new, or has lost it with all that was in it.
+    pub made_anew: bool,
+}
+
+/// Declares everything on a channel of its own.
+pub(super) async fn declare(connection: &Connection) -> lapin::Result<Declared> {
     let mut channel = connection.create_channel().await?;
-    let mut unequal = None;
+    let Declared { mut unequal, mut made_anew } = Declared::default();
     for step in steps() {
+        if let Step::Queue(_) = step
+            && let Err(error) = step.declare(&channel, true).await
+        {
+            if !failed_with(&error, &AMQPSoftError::NOTFOUND) {
+                return Err(error);
+            }
+            made_anew = true;
+            channel = connection.create_channel().await?;
+        }
         let Err(error) = step.declare(&channel, false).await else { continue };
-        if !is_precondition_failed(&error) {
+        if !failed_with(&error, &AMQPSoftError::PRECONDITIONFAILED) {
             return Err(error);
         }
         unequal = unequal.or(Some(error.to_string()));
@@ -77,12 +94,12 @@ pub(super) async fn declare(connection: &Connection) -> lapin::Result<Option<Str
         step.declare(&channel, true).await?;
     }
     channel.close(200, "declared".into()).await?;
-    Ok(unequal)
+    Ok(Declared { unequal, made_anew })
 }
 
-fn is_precondition_failed(error: &lapin::Error) -> bool {
+fn failed_with(error: &lapin::Error, expected: &AMQPSoftError) -> bool {
     let ErrorKind::ProtocolError(error) = error.kind() else { return false };
-    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED))
+    matches!(error.kind(), AMQPErrorKind::Soft(soft) if soft == expected)
 }
 
 /// Messages ready in a queue, and its consumers.

@@ -67,6 +67,10 @@ impl BatchStore for ModelStore {
         self.unpublished_rows(works).await
     }
 
+    async fn wakes_lost(&self, batch: &str) -> Result<(), Error> {
+        self.due_again(batch).await
+    }
+
     async fn wake(&self, limits: WakeLimits) -> Result<Woken, Error> {
         self.wake_rows(limits).await
     }

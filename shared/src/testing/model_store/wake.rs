@@ -47,8 +47,7 @@ impl ModelStore {
         let mut tx = self.begin("unpublished").await?;
         let soon = tx.now + job::UNPUBLISHED_MS;
         for work in works {
-            let keys = tx.runs(&work.batch)?.into_iter().map(|(key, _)| key).chain(tx.jobs(&work.batch)?.into_iter().map(|(key, _)| key));
-            for key in keys.collect::<Vec<_>>() {
+            for key in work_of(&tx, &work.batch)? {
                 let wanted = |found: Option<(u32, WorkState, u64)>| {
                     found.filter(|(number, state, _)| *number == work.number && state.wake_at.is_some_and(|at| at > soon))
                 };
@@ -63,6 +62,22 @@ impl ModelStore {
         tx.commit().await
     }
 
+    pub(super) async fn due_again(&self, batch: &str) -> Result<(), Error> {
+        let mut tx = self.begin("wakes_lost").await?;
+        let now = tx.now;
+        let is_lost = |state: &WorkState| state.may_run(now) && !state.is_leased(now) && state.wake_at.is_some_and(|at| at > now);
+        for key in work_of(&tx, batch)? {
+            if !state_of(&tx, &key)?.is_some_and(|(_, state, _)| is_lost(&state)) || !tx.try_lock(&key)? {
+                continue;
+            }
+            // Locked: as it is now.
+            let Some((_, mut state, _)) = state_of(&tx, &key)?.filter(|(_, state, _)| is_lost(state)) else { continue };
+            (state.wake_at, state.wakes) = (Some(now), (state.wakes - 1).max(0));
+            set_state(&mut tx, key, state).await?;
+        }
+        tx.commit().await
+    }
+
     fn is_due(&self, state: &WorkState, now: i64) -> bool {
         let mut state = state.clone();
         state.suspended &= !self.is_broken(Broken::WakesTheSuspended);
@@ -73,8 +88,7 @@ impl ModelStore {
     fn due(&self, tx: &Tx<'_>, batches: &BTreeMap<String, u64>) -> Result<Vec<(Key, WorkRef)>, Error> {
         let mut due = vec![];
         for batch in batches.keys() {
-            let keys = tx.runs(batch)?.into_iter().map(|(key, _)| key).chain(tx.jobs(batch)?.into_iter().map(|(key, _)| key));
-            for key in keys {
+            for key in work_of(tx, batch)? {
                 if let Some((number, state, _)) = state_of(tx, &key)?.filter(|(_, state, _)| self.is_due(state, tx.now)) {
                     due.push((state.wake_at, key, WorkRef::new(batch.clone(), number)));
                 }
@@ -83,6 +97,12 @@ impl ModelStore {
         due.sort();
         Ok(due.into_iter().map(|(_, key, work)| (key, work)).collect())
     }
+}
+
+/// The keys of all runs and job rows of a batch.
+fn work_of(tx: &Tx<'_>, batch: &str) -> Result<Vec<Key>, Error> {
+    let (runs, jobs) = (tx.runs(batch)?, tx.jobs(batch)?);
+    Ok(runs.into_iter().map(|(key, _)| key).chain(jobs.into_iter().map(|(key, _)| key)).collect())
 }
 
 /// Instances in rows that were published and are not due for another look yet.

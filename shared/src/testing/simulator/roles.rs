@@ -189,6 +189,9 @@ pub async fn monitor(shared: Shared) {
             let buried = shared.steps.bury(letter.message().address.clone()).await.is_ok();
             settle(letter, buried).await;
         }
+        if shared.queue.take_emptied() {
+            let _ = shared.steps.publish_again().await;
+        }
         if shared.clock.now() >= next_round {
             let limits = WakeLimits { work: shared.wake_limit, instances: 10 };
             let _ = shared.steps.wake(limits).await;

@@ -54,6 +54,33 @@ pub async fn what_could_not_be_published_is_due_again_soon(bench: &dyn Bench) {
     checked(bench, &batch).await;
 }
 
+/// A wiped broker: what was out is due at once, and nothing else.
+pub async fn what_a_wiped_broker_lost_is_due_at_once(bench: &dyn Bench) {
+    let (lost, _) = seeded(bench, 3, 1).await;
+    let (other, _) = seeded(bench, 3, 1).await;
+    let (held, _) = seeded(bench, 3, 1).await;
+    let (failed, ids) = seeded(bench, 3, 1).await;
+    let (store, caller) = (bench.store(), Caller::anonymous());
+    store.set_batch_job_suspended(&caller, &work(&held, 2), true).await.unwrap();
+    store.set_batch_job_due(&caller, &work(&held, 3), Some(i64::MAX / 2)).await.unwrap();
+    store.lease(&work(&held, 4), "a").await.unwrap();
+    for _ in 0..3 {
+        execute_with(bench, &[whole(&failed, 2)], &Herder::failing(&ids[..1], "r")).await;
+    }
+    for _ in 0..6 {
+        for batch in [&lost, &held, &failed, &"nobody".to_owned()] {
+            store.wakes_lost(batch).await.unwrap();
+        }
+        assert_eq!(woken(bench).await, [work(&lost, 2)], "and nothing that is held, later, leased, failed or of another batch");
+        assert_eq!(woken(bench).await, []);
+    }
+    bench.age(2 * FIRST_WAKE_MS + 1_000).await;
+    assert!(woken(bench).await.contains(&work(&lost, 2)), "wakes that were lost did not count");
+    for batch in [&lost, &other, &held, &failed] {
+        checked(bench, batch).await;
+    }
+}
+
 pub async fn what_must_not_run_is_not_woken(bench: &dyn Bench) {
     let (batch, ids) = seeded(bench, 6, 1).await;
     let (store, caller) = (bench.store(), Caller::anonymous());

@@ -106,6 +106,10 @@ impl BatchStore for SqlStore {
         self.unpublished_work(works).await
     }
 
+    async fn wakes_lost(&self, batch: &str) -> Result<(), Error> {
+        self.due_again(batch).await
+    }
+
     async fn wake(&self, limits: WakeLimits) -> Result<Woken, Error> {
         retried!(self.wake_due(limits))
     }

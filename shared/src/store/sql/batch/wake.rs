@@ -10,10 +10,12 @@ use super::work_rows::by_batch;
 
 const WAKE: Verb = Verb::named("wake").by_key();
 const UNPUBLISHED: Verb = Verb::named("unpublished").by_key();
+const WAKES_LOST: Verb = Verb::named("wakes_lost").by_key();
 
-/// Rows of work that may be woken, of one table.
-const DUE: &str = "wake_at <= {now} AND NOT suspended AND retries > 0 AND (due IS NULL OR due <= {now})
-    AND (lease_until IS NULL OR lease_until <= {now})";
+/// Rows of work that may be woken once their `wake_at` has come, of one table.
+const MAY_RUN: &str = "NOT suspended AND retries > 0 AND (due IS NULL OR due <= {now}) AND (lease_until IS NULL OR lease_until <= {now})";
+/// A wake that came to nothing does not count.
+const ONE_WAKE_LESS: &str = "wakes = CASE WHEN wakes > 0 THEN wakes - 1 ELSE 0 END";
 
 /// Of runs, then of jobs.
 const TABLES: [(&str, &str); 2] = [("run", "first"), ("job", "number")];
@@ -50,11 +52,25 @@ impl SqlStore {
         let mut tx = self.write(UNPUBLISHED).await?;
         for (name, number) in TABLES {
             let sql = format!(
-                "UPDATE {name} SET wake_at = {{now}} + $3, wakes = CASE WHEN wakes > 0 THEN wakes - 1 ELSE 0 END
+                "UPDATE {name} SET wake_at = {{now}} + $3, {ONE_WAKE_LESS}
                  WHERE batch = $1 AND {number} IN (SELECT {number} FROM {name}
                      WHERE batch = $1 AND {number} {{in $2}} AND wake_at > {{now}} + $3 {{skip locked}})"
             );
             by_batch(&mut tx, &sql, wanted, &[UNPUBLISHED_MS.into()]).await?;
+        }
+        tx.commit().await
+    }
+
+    /// What was published is no more than the window of the batch, so this is bounded too.
+    pub(super) async fn due_again(&self, batch: &str) -> Result<(), Error> {
+        let mut tx = self.write(WAKES_LOST).await?;
+        for (name, number) in TABLES {
+            let sql = format!(
+                "UPDATE {name} SET wake_at = {{now}}, {ONE_WAKE_LESS}
+                 WHERE batch = $1 AND {number} IN (SELECT {number} FROM {name}
+                     WHERE batch = $1 AND wake_at > {{now}} AND {MAY_RUN} {{skip locked}})"
+            );
+            tx.execute(&sql, params![batch]).await?;
         }
         tx.commit().await
     }
@@ -80,7 +96,7 @@ async fn due_of_batch(tx: &mut Tx, batch: &str, room: i64) -> Result<Vec<Due>, E
     let mut found = vec![];
     for (table, (name, number)) in TABLES.iter().enumerate() {
         let sql = format!(
-            "SELECT {number} AS number, items, wake_at, wakes FROM {name} WHERE batch = $1 AND {DUE}
+            "SELECT {number} AS number, items, wake_at, wakes FROM {name} WHERE batch = $1 AND wake_at <= {{now}} AND {MAY_RUN}
              ORDER BY wake_at, {number} LIMIT $2 {{skip locked}}"
         );
         for row in tx.all(&sql, params![batch, room.min(left).max(0)]).await? {
