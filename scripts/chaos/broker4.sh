@@ -16,9 +16,15 @@ make_root() {
     . "$HERE/../servers.sh"
     need debootstrap:debootstrap
     mirror=$(sed -n 's/^URIs: *\(http[^ ]*debian\) *$/\1/p; s/^deb \(\[[^]]*\] \)\{0,1\}\(http[^ ]*debian\) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
-    rm -rf "$root"; mkdir -p "$root"
     say "making a root with RabbitMQ 4 in $root…"
-    debootstrap --variant=minbase "$RELEASE" "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 || { tail -n 5 "$root.log" >&2; return 1; }
+    # A mirror may fail to answer once.
+    for attempt in 1 2 3; do
+        rm -rf "$root"; mkdir -p "$root"
+        debootstrap --variant=minbase "$RELEASE" "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 && break
+        tail -n 5 "$root.log" >&2
+        [ "$attempt" -lt 3 ] || return 1
+        sleep 5
+    done
     # Packages must not start servers of their own.
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"; chmod +x "$root/usr/sbin/policy-rc.d"
     cp -f /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true

@@ -68,6 +68,8 @@ fn every_schedule_keeps_the_invariants() {
                 "lease: gave up",
                 "complete",
                 "instance: job ran",
+                "timer: started",
+                "timer: failed",
             ] {
                 assert!(all.met.contains_key(situation), "no schedule came to '{situation}'");
             }

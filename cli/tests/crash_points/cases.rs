@@ -44,6 +44,13 @@ fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
         "set_batch_job_retries" => (Deed::RetryJob, vec![last(&[HELD])]),
         "set_definition_retries" => (Deed::RetryAll, vec![last(&[HELD])]),
         "delete_batch_job" => (Deed::DeleteJob, vec![last(&[HELD])]),
+        "change_batch_job" => (Deed::MoveJob, vec![last(&[HELD])]),
+        "set_definition_suspended" => (Deed::SuspendDefinition, vec![last(&[HELD])]),
+        "command" => (Deed::CompleteTask, vec![last(&[])]),
+        "migrate" => (Deed::MigrateNow, vec![last(&[])]),
+        "set_instance_suspended" => (Deed::SuspendOne, vec![last(&[])]),
+        "start" => (Deed::FailingJob, vec![last(&[])]),
+        "execute_set_retries" => (Deed::SetRetries, vec![last(&[])]),
         "execute_by_hand" => (Deed::ByHand, vec![last(&[HELD])]),
         "execute_effects" => (Deed::SuspendInstances, vec![last(&[])]),
         // A message that comes again, because its worker died.
@@ -60,7 +67,8 @@ fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
         // A batch whose event was lost.
         "sweep" => (Deed::Migrate, vec![last(&[("api", "publisher.before-publish=return(away)")])]),
         "poll_monitor" => (Deed::Migrate, vec![last(&[UNSEEDED])]),
-        "run_timer" => (Deed::Timer, vec![last(&[])]),
+        "timer_failed" => (Deed::FailingTimer, vec![last(&[])]),
+        "deploy" | "run_timer" => (Deed::Timer, vec![last(&[])]),
         // A message that is given back until the broker has had enough of it.
         "dead" => (Deed::Migrate, vec![last(&[("seed-worker", "seed.before-ack=return(away)")])]),
         _ => panic!("no case comes to {point}: say in cases.rs how it is reached"),

@@ -19,6 +19,13 @@ pub enum Deed {
     ManyJobs,
     FailingJob,
     Timer,
+    FailingTimer,
+    SetRetries,
+    MoveJob,
+    SuspendDefinition,
+    CompleteTask,
+    MigrateNow,
+    SuspendOne,
 }
 
 /// Jobs that one instance of [`MANY`] has at once: more than an exec-worker runs in a row.
@@ -45,11 +52,15 @@ pub fn failing() -> String {
     )
 }
 
-fn timed() -> String {
+const USER_TASK: &str = r#"<userTask id="first"/>"#;
+/// Fails whoever starts it.
+const FAILING_TASK: &str = r#"<serviceTask id="first" camunda:expression="${nobody.knows}"/>"#;
+
+fn timed(first: &str) -> String {
     format!(
         r#"{HEAD}<process id="timed" isExecutable="true" camunda:historyTimeToLive="P30D">
         <startEvent id="start"><timerEventDefinition><timeDuration>PT0S</timeDuration></timerEventDefinition></startEvent>
-        <sequenceFlow id="f1" sourceRef="start" targetRef="first"/><userTask id="first"/>
+        <sequenceFlow id="f1" sourceRef="start" targetRef="first"/>{first}
         <sequenceFlow id="f2" sourceRef="first" targetRef="end"/><endEvent id="end"/></process></definitions>"#
     )
 }
@@ -77,8 +88,28 @@ impl Caller {
             }
             Deed::ManyJobs => self.started("many", "/task/count?processDefinitionKey=many", MANY_JOBS).await?,
             Deed::FailingJob => self.started("failing", "/incident/count", 1).await?,
-            Deed::Timer => self.timer().await?,
-            Deed::Suspend | Deed::Delete | Deed::RetryJob | Deed::RetryAll | Deed::DeleteJob | Deed::ByHand => self.verb().await?,
+            Deed::SetRetries => self.set_retries().await?,
+            Deed::Timer => {
+                self.timer(USER_TASK).await;
+                until("the timer started one", || async {
+                    self.count("/process-instance/count?processDefinitionKey=timed").await == Some(1)
+                        && self.count("/job/count?timers=true").await == Some(0)
+                })
+                .await;
+            }
+            Deed::FailingTimer => {
+                self.timer(FAILING_TASK).await;
+                until("the timer has failed", || async { self.count("/job/count?timers=true&noRetriesLeft=true").await == Some(1) }).await;
+            }
+            Deed::CompleteTask | Deed::MigrateNow | Deed::SuspendOne => self.at_once().await?,
+            Deed::Suspend
+            | Deed::Delete
+            | Deed::RetryJob
+            | Deed::RetryAll
+            | Deed::DeleteJob
+            | Deed::ByHand
+            | Deed::MoveJob
+            | Deed::SuspendDefinition => self.verb().await?,
         }
         Ok(())
     }
@@ -117,33 +148,70 @@ impl Caller {
     }
 
     async fn started(&self, key: &str, counts: &str, expected: u64) -> Result<(), String> {
-        let count = |path: String| async move { self.http.get(&path).await.1["count"].as_u64() };
         loop {
-            match count(format!("/process-instance/count?processDefinitionKey={key}")).await {
+            match self.count(&format!("/process-instance/count?processDefinitionKey={key}")).await {
                 Some(0) => drop(self.http.post(&format!("/process-definition/key/{key}/start"), json!({})).await),
                 Some(1) => break,
                 Some(more) => return Err(format!("{more} instances were started")),
                 None => pause().await,
             }
         }
-        until("its jobs are done", || async { count(counts.to_owned()).await == Some(expected) }).await;
+        until("its jobs are done", || async { self.count(counts).await == Some(expected) }).await;
         Ok(())
     }
 
-    async fn timer(&self) -> Result<(), String> {
-        let count = |path: &'static str| async move { self.http.get(path).await.1["count"].as_u64() };
+    async fn timer(&self, first: &str) {
         loop {
-            match count("/process-definition/count?key=timed").await {
-                Some(0) => drop(self.http.try_deploy(&timed()).await),
+            match self.count("/process-definition/count?key=timed").await {
+                Some(0) => drop(self.http.try_deploy(&timed(first)).await),
                 Some(_) => break,
                 None => pause().await,
             }
         }
-        until("the timer started one", || async {
-            count("/process-instance/count?processDefinitionKey=timed").await == Some(1) && count("/job/count?timers=true").await == Some(0)
-        })
-        .await;
+    }
+
+    /// A failed job gets another retry, by a batch; it fails again.
+    async fn set_retries(&self) -> Result<(), String> {
+        self.started("failing", "/incident/count", 1).await?;
+        let jobs = loop {
+            let (status, jobs) = self.http.get("/job?processDefinitionKey=failing").await;
+            if status == 200 {
+                break jobs;
+            }
+            pause().await;
+        };
+        let order = json!({"retries": 1, "jobIds": [jobs[0]["id"]]});
+        let batch = self.submitted("/job/retries", order).await?;
+        self.completed(&batch).await;
+        until("it has failed again", || async { self.count("/history/job-log/count?failureLog=true").await == Some(4) }).await;
         Ok(())
+    }
+
+    /// Changes that are over with their answer.
+    async fn at_once(&self) -> Result<(), String> {
+        let one = &self.ids[0];
+        match self.deed {
+            Deed::SuspendOne => {
+                let path = format!("/process-instance/{one}/suspended");
+                self.asked(|| async { self.http.put(&path, json!({"suspended": true})).await }).await;
+            }
+            Deed::MigrateNow => self.asked(|| async { self.http.post("/migration/execute", self.order()).await }).await,
+            _ => {
+                let task = loop {
+                    let (status, tasks) = self.http.get(&format!("/task?processInstanceId={one}")).await;
+                    if status == 200 {
+                        break tasks[0]["id"].as_str().unwrap_or_default().to_owned();
+                    }
+                    pause().await;
+                };
+                self.asked(|| async { self.http.post(&format!("/task/{task}/complete"), json!({})).await }).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn count(&self, path: &str) -> Option<u64> {
+        self.http.get(path).await.1["count"].as_u64()
     }
 
     /// A verb on a batch that is seeded and waits; asked for until it is answered.
@@ -168,6 +236,16 @@ impl Caller {
             Deed::RetryAll => {
                 let path = format!("/job-definition/{}/retries", batch["batchJobDefinitionId"].as_str().unwrap_or_default());
                 self.asked(|| async { self.http.put(&path, json!({"retries": 2})).await }).await;
+            }
+            Deed::MoveJob => {
+                let path = format!("/job/{job}/duedate");
+                self.asked(|| async { self.http.put(&path, json!({"duedate": "2020-01-01T00:00:00.000+0000"})).await }).await;
+            }
+            Deed::SuspendDefinition => {
+                let path = format!("/job-definition/{}/suspended", batch["batchJobDefinitionId"].as_str().unwrap_or_default());
+                for now in [true, false] {
+                    self.asked(|| async { self.http.put(&path, json!({"suspended": now, "includeJobs": true})).await }).await;
+                }
             }
             Deed::DeleteJob => self.asked(|| async { self.http.delete(&format!("/job/{job}")).await }).await,
             Deed::ByHand => self.asked(|| async { self.http.post(&format!("/job/{job}/execute"), json!({})).await }).await,

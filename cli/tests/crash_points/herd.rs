@@ -88,6 +88,9 @@ impl Herd {
         }
         let store = open(database).await;
         for batch in store.batches(&Caller::anonymous(), &BatchQuery::default(), ALL).await.unwrap() {
+            if batch.total_instances != HEAD as u64 {
+                continue; // Not of this herd: its one item is a job.
+            }
             let (counted, total) = (batch.statistics, batch.total_jobs);
             let moved = stands(&store).await.values().filter(|stand| stand.0 == self.v2 || stand.3).count() as u64;
             if counted.done_instances != moved || counted.completed_jobs + counted.remaining_jobs != total {
@@ -115,7 +118,17 @@ impl Herd {
         ensure(batches == 0 && left == 0, || format!("{batches} batches and {left} jobs are left"))?;
         let log = store.job_log(&caller, &JobLogQuery::default(), ALL).await.unwrap();
         match deed {
-            Deed::ManyJobs | Deed::FailingJob | Deed::Timer => return self.of_instances(deed, store, &log).await,
+            Deed::ManyJobs | Deed::FailingJob | Deed::SetRetries | Deed::Timer => return self.of_instances(deed, store, &log).await,
+            Deed::FailingTimer => return self.nothing_changed_but(&stands(store).await, &[], |_, _| false),
+            Deed::CompleteTask => {
+                let once = |before: &Stand, now: &Stand| now.1 == before.1 + 1 && now.2.len() == 1 && now.2 != before.2;
+                return self.nothing_changed_but(&stands(store).await, &self.ids[..1], once);
+            }
+            Deed::SuspendOne => return self.nothing_changed_but(&stands(store).await, &self.ids[..1], |_, now| now.3),
+            Deed::MigrateNow => {
+                let once = |before: &Stand, now: &Stand| now.0 == self.v2 && now.1 == before.1 + 1 && now.2 == before.2;
+                return self.nothing_changed_but(&stands(store).await, &self.ids, once);
+            }
             _ => {}
         }
         let succeeded = log.iter().filter(|row| row.event == JobEvent::Succeeded);
@@ -133,6 +146,21 @@ impl Herd {
         ensure(migrated == Some(done.len() as u64) && done.len() as u64 + cancelled == HEAD as u64, || {
             format!("history says {migrated:?} migrated and {cancelled} cancelled; {} were", done.len())
         })
+    }
+
+    /// These instances, and no others, are as `changed` (before, now) wants them.
+    fn nothing_changed_but(
+        &self,
+        now: &BTreeMap<String, Stand>,
+        these: &[String],
+        changed: impl Fn(&Stand, &Stand) -> bool,
+    ) -> Result<(), String> {
+        ensure(now.len() == HEAD, || format!("{} instances are left of {HEAD}", now.len()))?;
+        for (id, before) in &self.before {
+            let holds = if these.contains(id) { changed(before, &now[id]) } else { now[id] == *before };
+            ensure(holds, || format!("instance {id} was {before:?} and is {:?}", now[id]))?;
+        }
+        Ok(())
     }
 
     /// Each instance is as its log says, and kept its tokens.
@@ -168,10 +196,10 @@ impl Herd {
             Deed::ManyJobs => ensure(tasks == MANY_JOBS && of(JobEvent::Succeeded) == MANY_JOBS, || {
                 format!("{MANY_JOBS} jobs made {tasks} tasks, {} successes are logged", of(JobEvent::Succeeded))
             }),
-            Deed::FailingJob => {
-                let incidents = new[0].instance.incidents.len();
-                ensure(of(JobEvent::Failed) == 3 && incidents == 1, || {
-                    format!("three attempts left {} failures and {incidents} incidents", of(JobEvent::Failed))
+            Deed::FailingJob | Deed::SetRetries => {
+                let (incidents, attempts) = (new[0].instance.incidents.len(), if deed == Deed::FailingJob { 3 } else { 4 });
+                ensure(of(JobEvent::Failed) == attempts && incidents == 1, || {
+                    format!("{attempts} attempts left {} failures and {incidents} incidents", of(JobEvent::Failed))
                 })
             }
             _ => ensure(tasks == 1, || format!("the timer's instance has {tasks} tasks")),

@@ -61,6 +61,8 @@ pub trait InstanceJobs: Send + Sync {
     /// and takes the instance's lease (15 s) with this token. At the fifth death the job is charged untried. Asking again with
     /// the same token is the same attempt. `Idle` too while another has the lease.
     async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error>;
+    /// Runs a timer that starts instances, if it is due; a failure is charged to it in a transaction of its own.
+    async fn run_timer(&self, timer: &str) -> Result<RunDue, Error>;
 }
 
 #[async_trait]
@@ -129,8 +131,6 @@ pub trait EngineStore: InstanceJobs {
     /// instances are carried out in the same transaction, all locked in the order of ids before the first write.
     /// None: no such instance (or not this caller's).
     async fn command(&self, caller: &Caller, instance: &str, command: Command) -> Result<Option<CommandOutcome>, Error>;
-    /// Runs a timer that starts instances, if it is due; a failure is charged to it in a transaction of its own.
-    async fn run_timer(&self, timer: &str) -> Result<RunDue, Error>;
     /// Migrates all or none (`POST /migration/execute`). The inner error names the first instance that could not.
     async fn migrate(
         &self,

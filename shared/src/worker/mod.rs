@@ -17,7 +17,7 @@ use crate::service::{Backoff, Context};
 use crate::work::Steps;
 
 const STORE_RETRY_LEAST: Duration = Duration::from_millis(100);
-const STORE_RETRY_MOST: Duration = Duration::from_secs(5);
+const STORE_RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// Waits between attempts at a database that is away.
 #[must_use]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::service::Context;
 
 /// How long a failing loop waits at most, where its period is shorter.
-const FAILING_WAIT: Duration = Duration::from_secs(5);
+const FAILING_WAIT: Duration = Duration::from_secs(2);
 
 /// Runs `iteration` every `period`, at once at the start, until the process is to stop. It gives whether there is more to
 /// do at once. A failure is told once, and the next iteration is the next attempt.

@@ -28,6 +28,10 @@ impl InstanceJobs for SqlStore {
     async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error> {
         self.run_one_due_job(instance, Some(token)).await
     }
+
+    async fn run_timer(&self, timer: &str) -> Result<RunDue, Error> {
+        self.run_start_timer(timer).await
+    }
 }
 
 #[async_trait]
@@ -130,10 +134,6 @@ impl EngineStore for SqlStore {
 
     async fn command(&self, caller: &Caller, instance: &str, command: Command) -> Result<Option<CommandOutcome>, Error> {
         self.run_command(caller, instance, command).await
-    }
-
-    async fn run_timer(&self, timer: &str) -> Result<RunDue, Error> {
-        self.run_start_timer(timer).await
     }
 
     async fn migrate(

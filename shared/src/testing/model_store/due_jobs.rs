@@ -26,6 +26,10 @@ impl InstanceJobs for ModelStore {
     async fn run_due_job_with_care(&self, instance: &str, token: &str) -> Result<RunDue, Error> {
         self.run_due(instance, Some(token)).await
     }
+
+    async fn run_timer(&self, timer: &str) -> Result<RunDue, Error> {
+        self.run_start_timer(timer).await
+    }
 }
 
 impl ModelStore {

@@ -14,6 +14,7 @@ mod instances;
 mod jobs;
 pub mod rows;
 mod suspend;
+mod timers;
 mod tx;
 mod verbs;
 mod wake;
@@ -86,10 +87,12 @@ pub enum Broken {
     NeverCountsAttempts,
     /// A job of an instance is run on what was read of it, whatever was written since.
     JobsIgnoreRevision,
+    /// A timer is not locked before it starts its instance.
+    StartsUnlocked,
 }
 
 impl Broken {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoWake,
         Self::IgnoresSuspension,
         Self::EffectBeforeClaim,
@@ -112,6 +115,7 @@ impl Broken {
         Self::KeepsTheLease,
         Self::NeverCountsAttempts,
         Self::JobsIgnoreRevision,
+        Self::StartsUnlocked,
     ];
 }
 

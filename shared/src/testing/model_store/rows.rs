@@ -19,6 +19,7 @@ pub enum Key {
     Job(String, u32),
     Failure(String, u32, String),
     Instance(String),
+    Timer(String),
     Start(String),
     History(String),
     Log(u64),
@@ -33,6 +34,7 @@ pub enum Row {
     Job(Job),
     Failure(Failure),
     Instance(Arc<InstanceRow>),
+    Timer(TimerRow),
     Start(Millis),
     History(HistoricBatch),
     Log(LogRow),
@@ -143,6 +145,16 @@ pub struct InstanceRow {
     pub lease: Option<LeaseRow>,
 }
 
+/// A start event's timer. What it started carries its id as business key.
+#[derive(Clone, Debug)]
+pub struct TimerRow {
+    pub definition: String,
+    pub due: Millis,
+    pub retries: i32,
+    pub wake_at: Option<Millis>,
+    pub wakes: i32,
+}
+
 impl InstanceRow {
     /// As every write of a document leaves it.
     #[must_use]
@@ -197,6 +209,7 @@ impl fmt::Display for Brief<'_> {
             Row::Job(job) => write!(f, "{:?}: {:?} {} incident {:?}", self.0, job.ids, job.state, job.incident),
             Row::Instance(row) => write!(f, "instance {} r{} at {}", row.instance.id, row.revision, row.instance.definition_id),
             Row::Log(row) => write!(f, "log {} {:?} {}..{} {:?}", row.batch, row.event, row.first, row.last, row.ids),
+            Row::Timer(timer) => write!(f, "{:?}: retries {}", self.0, timer.retries),
             Row::Chunk(_) | Row::Failure(_) | Row::Start(_) | Row::History(_) | Row::Worker(_) => write!(f, "{:?}", self.0),
         }
     }

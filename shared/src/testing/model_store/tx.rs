@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::rows::{BatchRow, Brief, Chunk, InstanceRow, Job, Key, LogRow, Row, Run};
+use super::rows::{BatchRow, Brief, Chunk, InstanceRow, Job, Key, LogRow, Row, Run, TimerRow};
 use super::{ModelStore, SESSION_TIMEOUT_MS, Semantics};
 use crate::clock::Millis;
 use crate::job::WorkRef;
@@ -309,6 +309,15 @@ impl<'a> Tx<'a> {
 
     pub fn instance(&self, id: &str) -> Result<Option<Arc<InstanceRow>>, Error> {
         Ok(self.get(&Key::Instance(id.into()))?.and_then(|row| if let Row::Instance(row) = row { Some(row) } else { None }))
+    }
+
+    pub fn timer(&self, key: &Key) -> Result<Option<TimerRow>, Error> {
+        Ok(self.get(key)?.and_then(|row| if let Row::Timer(row) = row { Some(row) } else { None }))
+    }
+
+    pub fn timers(&self) -> Result<Vec<(Key, TimerRow)>, Error> {
+        let rows = self.scan(&Key::Timer(String::new()), &Key::Timer("~".into()))?;
+        Ok(rows.into_iter().filter_map(|(key, row)| if let Row::Timer(timer) = row { Some((key, timer)) } else { None }).collect())
     }
 
     pub fn batches(&self) -> Result<Vec<Arc<BatchRow>>, Error> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::careful::set_state;
 use super::rows::{InstanceRow, Key, Row, WorkState};
+use super::timers::wake_timers;
 use super::tx::Tx;
 use super::{Broken, ModelStore};
 use crate::job::{self, WorkRef};
 use crate::store::{Error, WakeLimits, Woken};
 
 impl ModelStore {
-    /// There are no timers here.
     pub(super) async fn wake_rows(&self, limits: WakeLimits) -> Result<Woken, Error> {
         let mut tx = self.begin("wake").await?;
         let mut woken = Woken::default();
@@ -39,6 +39,7 @@ impl ModelStore {
         }
         tx.step().await;
         woken.instances = wake_instances(&mut tx, limits.instances).await?;
+        woken.timers = wake_timers(&mut tx, limits.instances).await?;
         tx.commit().await?;
         Ok(woken)
     }

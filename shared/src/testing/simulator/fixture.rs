@@ -66,6 +66,8 @@ pub fn shorten(line: &str) -> String {
         let kind = match part.get(..4) {
             Some("000b") => "b",
             Some("0001") => "i",
+            Some("0003") => "started",
+            Some("0004") => "t",
             _ => "?",
         };
         let number = part.get(15..19).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or_default();

@@ -11,6 +11,8 @@ pub struct Limits {
     pub batches: usize,
     pub exec_workers: usize,
     pub monitors: usize,
+    /// Timers that start instances.
+    pub timers: usize,
     /// Deeds of each caller.
     pub deeds: usize,
     pub storm_steps: usize,
@@ -37,6 +39,7 @@ impl Default for Limits {
             batches: 3,
             exec_workers: 3,
             monitors: 2,
+            timers: 3,
             deeds: 60,
             storm_steps: 6_000,
             misbehaviour: true,
@@ -59,7 +62,7 @@ impl Default for Limits {
 type Cut = fn(&mut Limits);
 
 /// From the coarsest to the finest.
-const CUTS: [(&str, Cut); 20] = [
+const CUTS: [(&str, Cut); 21] = [
     ("no misbehaviour", |l| l.misbehaviour = false),
     ("nothing lost", |l| l.lose = false),
     ("nothing doubled", |l| l.double = false),
@@ -75,6 +78,7 @@ const CUTS: [(&str, Cut); 20] = [
     ("one pace", |l| l.paces = false),
     ("half the batches", |l| l.batches = (l.batches / 2).max(1)),
     ("half the exec-workers", |l| l.exec_workers = (l.exec_workers / 2).max(1)),
+    ("no timer", |l| l.timers = 0),
     ("one monitor", |l| l.monitors = 1),
     ("half the instances", |l| l.instances = (l.instances / 2).max(1)),
     ("half the deeds", |l| l.deeds /= 2),

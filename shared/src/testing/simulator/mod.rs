@@ -7,7 +7,7 @@
 mod behaviour;
 mod callers;
 mod executor;
-mod fixture;
+pub(super) mod fixture;
 mod limits;
 mod oracles;
 mod roles;

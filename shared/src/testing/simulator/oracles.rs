@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use crate::job::WorkRef;
 use crate::process::instance::Instance;
 use crate::process::tree::check;
-use crate::testing::model_store::rows::{BatchRow, Job, Key, LogEvent, LogRow, Row, Run};
+use crate::testing::model_store::rows::{BatchRow, Job, Key, LogEvent, LogRow, Row, Run, TimerRow};
 use crate::testing::model_store::{Db, ModelStore};
 
 /// The field of a document that counts the commands of callers.
@@ -39,14 +39,15 @@ pub struct Oracles {
     stories: BTreeMap<String, Story>,
     /// Instances that fail, kill, panic, or that the database refuses.
     misbehaving: BTreeSet<String>,
+    timers: Vec<String>,
 }
 
 type Verdict = Result<(), String>;
 
 impl Oracles {
     #[must_use]
-    pub fn new(misbehaving: BTreeSet<String>) -> Self {
-        Self { misbehaving, ..Self::default() }
+    pub fn new(misbehaving: BTreeSet<String>, timers: Vec<String>) -> Self {
+        Self { misbehaving, timers, ..Self::default() }
     }
 
     /// After a step: all that must hold at any moment. Nothing to do when nothing was committed.
@@ -70,6 +71,7 @@ impl Oracles {
                 partition(db, id, story)?;
                 effects_are_once(db, id, story)?;
             }
+            timers_start_once(db, &self.timers)?;
             commands_are_kept(db, ledger)
         })
     }
@@ -131,6 +133,7 @@ impl Oracles {
             for batch in batches(db) {
                 is_excused(db, batch, now)?;
             }
+            timers_have_run(db, store, now)?;
             tokens_are_kept(db, store)
         })
     }
@@ -215,6 +218,38 @@ fn effects_are_once(db: &Db, id: &str, story: &Story) -> Verdict {
         let found = effects(&row.instance, id);
         if found != expected {
             return Err(format!("batch {id} changed instance {instance} {found} times; by its log it were {expected}"));
+        }
+    }
+    Ok(())
+}
+
+/// The rows of timers, by their ids.
+fn timers(db: &Db) -> impl Iterator<Item = (&String, &TimerRow)> {
+    db.rows.iter().filter_map(|(key, row)| if let (Key::Timer(id), Row::Timer(timer)) = (key, row) { Some((id, timer)) } else { None })
+}
+
+/// Each timer is there, or has started one instance: exactly one of these.
+fn timers_start_once(db: &Db, all: &[String]) -> Verdict {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let mut ends: BTreeMap<&str, u32> = all.iter().map(|id| (id.as_str(), 0)).collect();
+    let started = db.rows.values().filter_map(|row| if let Row::Instance(row) = row { row.instance.business_key.as_ref() } else { None });
+    for id in timers(db).map(|(id, _)| id).chain(started) {
+        *ends.entry(id).or_default() += 1;
+    }
+    match ends.iter().find(|(_, ends)| **ends != 1) {
+        Some((timer, ends)) => Err(format!("timer {timer} and what it started are there {ends} times")),
+        None => Ok(()),
+    }
+}
+
+/// What is due has run, or has failed for good with a reason.
+fn timers_have_run(db: &Db, store: &ModelStore, now: Millis) -> Verdict {
+    for (id, timer) in timers(db) {
+        let has_failed = timer.retries == 0 && store.definition(&timer.definition).is_none();
+        if timer.due <= now && !has_failed {
+            return Err(format!("timer {id} is due, and nobody runs it: {timer:?}"));
         }
     }
     Ok(())

@@ -181,6 +181,7 @@ pub async fn monitor(shared: Shared) {
         if let Some(delivery) = consumer.try_next() {
             let handled = match &delivery.message().address {
                 Address::Monitor { batch } => shared.steps.monitor(batch).await.is_ok(),
+                Address::Timer { timer } => shared.jobs.run_timer(timer).await.is_ok(),
                 _ => true,
             };
             settle(delivery, handled).await;

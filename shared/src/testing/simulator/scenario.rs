@@ -6,6 +6,7 @@ use super::behaviour::Behaviour;
 use super::callers::Planned;
 use super::fixture;
 use super::limits::Limits;
+use crate::clock::Millis;
 use crate::testing::model_queue::Mischief;
 use crate::testing::model_store::Semantics;
 use crate::testing::schedule::Rng;
@@ -24,6 +25,8 @@ pub struct Scenario {
     pub mischief: Mischief,
     /// How often a message may come back.
     pub delivery_limit: u32,
+    /// When each timer is due, from the beginning, and whether its definition is there.
+    pub timers: Vec<(Millis, bool)>,
 }
 
 impl Scenario {
@@ -38,6 +41,7 @@ impl Scenario {
             wake_limit: rng.between(1, 20) as u32,
             mischief: mischief(rng, limits),
             delivery_limit: *rng.pick(&[1, 3, 20]),
+            timers: (0..rng.below(limits.timers + 1)).map(|_| (rng.below(60_000) as Millis, !rng.chance(250))).collect(),
             instances,
         }
     }

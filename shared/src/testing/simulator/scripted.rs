@@ -81,6 +81,7 @@ impl Script {
         let id = fixture::base(0xb, 0);
         let batch = Planned { id, ids: instances.clone(), batch_jobs_per_seed: 3, k: 2, retries: 3, plan: fixture::plan() };
         let scenario = Scenario {
+            timers: vec![],
             semantics,
             behaviours: behaviours.iter().map(|(n, behaviour)| (instances[*n].clone(), *behaviour)).collect::<BTreeMap<_, _>>(),
             refused: refused.iter().map(|n| instances[*n].clone()).collect::<BTreeSet<_>>(),

@@ -86,6 +86,10 @@ impl World {
         for id in &scenario.instances {
             store.put_instance(fixture::instance(&definitions[0], id, BEGIN));
         }
+        let timers: Vec<String> = (0..scenario.timers.len()).map(|n| fixture::base(4, n)).collect();
+        for (id, (due, there)) in timers.iter().zip(scenario.timers) {
+            store.put_timer(id.clone(), if there { fixture::SOURCE } else { "nowhere" }, BEGIN + due);
+        }
         let queue = ModelQueue::new(rng.fork(), scenario.mischief, scenario.delivery_limit);
         let behaving = Arc::new(Behaving::new(Arc::new(MigrationDecide), scenario.behaviours, Arc::clone(&killed)));
         let steps = Steps { store: store.clone(), queue: Arc::new(queue.clone()), decide: behaving.clone() };
@@ -100,7 +104,7 @@ impl World {
             no_sweep: options.no_sweep,
             publisher: Arc::default(),
         };
-        let (ledger, oracles, executor) = (Ledger::default(), Oracles::new(misbehaving), Executor::new(killed));
+        let (ledger, oracles, executor) = (Ledger::default(), Oracles::new(misbehaving, timers), Executor::new(killed));
         let (batches, report) = (scenario.batches, Report::default());
         let limits = options.limits.clone();
         Self { rng, clock, store, queue, shared, executor, behaving, ledger, oracles, batches, monitors: 0, report, limits }
