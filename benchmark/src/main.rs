@@ -11,6 +11,7 @@ mod floor;
 mod herd;
 mod model;
 mod parts;
+mod pure;
 mod report;
 mod rest;
 mod run;

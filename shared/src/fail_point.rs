@@ -84,7 +84,6 @@ pub const TABLE: &[(&str, &str, &[Boundary])] = &[
     ("monitor-worker", "sweep", PUBLISHING),
     ("monitor-worker", "poll_monitor", TRANSACTION),
     ("monitor-worker", "run_timer", &[AfterLock, BeforeCommit, AfterCommit, BeforeAck]),
-    ("monitor-worker", "timer_failed", TRANSACTION),
     ("monitor-worker", "dead", &[BeforePublish, AfterPublish, BeforeAck]),
 ];
 

@@ -23,28 +23,34 @@ pub async fn run(plan: &Plan, report: &mut Report) -> Result<()> {
     herd.load(&store, plan.instances).await?;
     close(store).await;
 
-    let (mut floors, mut rates, mut cpu) = (Figures::default(), vec![Figures::default(); KS.len()], vec![Figures::default(); KS.len()]);
+    let none = || vec![Figures::default(); KS.len()];
+    let (mut floors, mut rates, mut cpu) = (none(), none(), none());
     let mut peak: f64 = 0.0;
     for round in 0..=plan.repeat {
-        let store = Arc::new(product.store().await?);
-        let best = floor::best(&store, &mut herd, &[1]).await?;
-        close(Arc::into_inner(store).expect("the floor is over")).await;
-        if round > 0 {
-            floors.0.push(best);
-        }
         for (at, k) in KS.into_iter().enumerate() {
+            let store = Arc::new(product.store().await?);
+            let best = floor::best(&store, &mut herd, &[1]).await?;
+            close(Arc::into_inner(store).expect("the floor is over")).await;
             let running = product.start(&[("INVOCATIONS_PER_BATCH_JOB", &k.to_string())]).await?;
             let ran = run::migrate(&running.rest, &mut herd, &[("drover".to_owned(), running.pid())]).await?;
             peak = peak.max(usage::peak_mb(running.pid()));
             running.stop().await?;
             if round > 0 {
+                floors[at].0.push(best);
                 rates[at].0.push(f64::from(herd.size) / ran.seconds);
                 cpu[at].0.push(ran.cpu_us(herd.size));
             }
         }
     }
-    report.summed("embedded_floor_per_s", "embedded", "floor (SQLite)", "instances/s", floors.clone(), Target::None);
-    for ((k, rate), cpu) in KS.into_iter().zip(rates).zip(cpu) {
+    report.summed(
+        "embedded_floor_per_s",
+        "embedded",
+        "floor (SQLite)",
+        "instances/s",
+        Figures(floors.iter().flat_map(|f| f.0.clone()).collect()),
+        Target::None,
+    );
+    for (((k, rate), cpu), floors) in KS.into_iter().zip(rates).zip(cpu).zip(floors) {
         let target = Target::AtLeast(if k == 1 { 0.6 } else { 0.7 });
         report.summed(
             &format!("embedded_per_s_k{k}"),

@@ -10,7 +10,7 @@ use crate::Plan;
 use crate::fleet::Fleet;
 use crate::herd::Herd;
 use crate::report::{Figures, Report, Target};
-use crate::{floor, run, usage};
+use crate::{floor, pure, run, usage};
 
 /// Targets of the share of the floor.
 fn share(k: u32) -> Target {
@@ -28,6 +28,8 @@ fn cpu_target(k: u32) -> Target {
 #[derive(Default)]
 struct Measured {
     rate: Figures,
+    /// Measured right before.
+    floor: Figures,
     cpu: Figures,
     by_name: BTreeMap<String, Figures>,
     wakes: Figures,
@@ -37,23 +39,22 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
     let mut herd = Herd::deploy(&fleet.rest, "bench-fleet").await?;
     herd.load(&fleet.store, plan.instances).await?;
     let store = std::sync::Arc::new(fleet.second_store().await?);
-    let mut floors = Figures::default();
+    let mut yardstick = Figures::default();
     let mut measured: Vec<Measured> = KS.iter().map(|_| Measured::default()).collect();
     for round in 0..=plan.repeat {
-        let best = floor::best(&store, &mut herd, &[1, 2]).await?;
-        // The first round only warms up: caches, plans, the file system.
-        if round > 0 {
-            floors.0.push(best);
-        }
         for (k, measured) in KS.into_iter().zip(&mut measured) {
+            let (us, best) = (pure::yardstick_us(), floor::best(&store, &mut herd, &[1, 2]).await?);
             fleet.restart("api", &[("INVOCATIONS_PER_BATCH_JOB", &k.to_string())])?;
             store.settle().await?;
             let status = fleet.status()?;
             let before = status.counted("drover_messages_published_total", "drover.exec").await?;
             let ran = run::migrate(&fleet.rest, &mut herd, &status.processes).await?;
+            // The first round only warms up: caches, plans, the file system.
             if round == 0 {
                 continue;
             }
+            yardstick.0.push(us);
+            measured.floor.0.push(best);
             let runs = f64::from(herd.size) / f64::from(k.max(100));
             measured.wakes.0.push((status.counted("drover_messages_published_total", "drover.exec").await? - before) / runs);
             measured.rate.0.push(f64::from(herd.size) / ran.seconds);
@@ -64,7 +65,8 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
         }
     }
     let careful = fleet.status()?.counted("drover_careful_total", "").await?;
-    tell(report, &floors, &measured);
+    report.summed("yardstick_us", "fleet", "yardstick: pure code of an instance, one core", "µs", yardstick, Target::None);
+    tell(report, &measured);
     report.summed("careful", "fleet", "jobs executed in careful mode", "jobs", careful, Target::AtMost(0.0));
     for (name, pid) in fleet.status()?.processes {
         report.row("fleet", format!("peak memory of {name}"), "MB", usage::peak_mb(pid), Target::None);
@@ -72,8 +74,9 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-fn tell(report: &mut Report, floors: &Figures, measured: &[Measured]) {
-    report.summed("floor_per_s", "fleet", "floor (PostgreSQL)", "instances/s", floors.clone(), Target::AtLeast(30_000.0));
+fn tell(report: &mut Report, measured: &[Measured]) {
+    let floors = Figures(measured.iter().flat_map(|measured| measured.floor.0.clone()).collect());
+    report.summed("floor_per_s", "fleet", "floor (PostgreSQL)", "instances/s", floors, Target::AtLeast(30_000.0));
     for (k, measured) in KS.into_iter().zip(measured) {
         report.summed(
             &format!("fleet_per_s_k{k}"),
@@ -88,7 +91,7 @@ fn tell(report: &mut Report, floors: &Figures, measured: &[Measured]) {
             "fleet",
             format!("K = {k}, share of the floor"),
             "",
-            measured.rate.by(floors),
+            measured.rate.by(&measured.floor),
             share(k),
         );
         report.summed(

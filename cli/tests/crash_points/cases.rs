@@ -67,7 +67,6 @@ fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
         // A batch whose event was lost.
         "sweep" => (Deed::Migrate, vec![last(&[("api", "publisher.before-publish=return(away)")])]),
         "poll_monitor" => (Deed::Migrate, vec![last(&[UNSEEDED])]),
-        "timer_failed" => (Deed::FailingTimer, vec![last(&[])]),
         "deploy" | "run_timer" => (Deed::Timer, vec![last(&[])]),
         // A message that is given back until the broker has had enough of it.
         "dead" => (Deed::Migrate, vec![last(&[("seed-worker", "seed.before-ack=return(away)")])]),

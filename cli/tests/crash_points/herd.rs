@@ -119,7 +119,6 @@ impl Herd {
         let log = store.job_log(&caller, &JobLogQuery::default(), ALL).await.unwrap();
         match deed {
             Deed::ManyJobs | Deed::FailingJob | Deed::SetRetries | Deed::Timer => return self.of_instances(deed, store, &log).await,
-            Deed::FailingTimer => return self.nothing_changed_but(&stands(store).await, &[], |_, _| false),
             Deed::CompleteTask => {
                 let once = |before: &Stand, now: &Stand| now.1 == before.1 + 1 && now.2.len() == 1 && now.2 != before.2;
                 return self.nothing_changed_but(&stands(store).await, &self.ids[..1], once);

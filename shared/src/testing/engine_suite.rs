@@ -180,7 +180,7 @@ macro_rules! engine_suite {
                 definitions_are_found, a_deployment_goes_with_its_instances},
             lives::{an_instance_lives_and_ends, many_start_at_once, an_unknown_one_is_none, suspension},
             calls::{a_call_starts_and_goes_on, deleting_a_caller_deletes_the_called, incidents_go_up, a_signal_reaches_all},
-            jobs::{a_due_job_runs, a_job_that_kills_its_workers_is_given_up, a_job_run_with_care_ends_the_care, a_failing_job_ends_in_an_incident, a_suspended_job_definition_suspends_new_jobs,
+            jobs::{a_due_job_runs, a_job_that_kills_its_workers_is_given_up, a_job_run_with_care_ends_the_care, a_failing_job_ends_in_an_incident, attempts_at_the_same_time_are_not_charged_beyond_the_retries, a_suspended_job_definition_suspends_new_jobs,
                 a_timer_starts_instances},
             external_tasks::{a_task_is_taken_once, priority_goes_first},
             queries::{what_sql_finds_the_documents_say_too, pages_and_order, waiting_for_a_signal},

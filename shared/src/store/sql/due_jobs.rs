@@ -1,5 +1,7 @@
 //! Jobs of instances that are due: one to a transaction, with the reference's retries and incidents.
 
+use std::sync::atomic::{AtomicI32, Ordering};
+
 use super::instance_rows::{Lock, load_instances};
 use super::unclean::OUTSTANDING;
 use super::{SqlStore, Tx, Verb, params};
@@ -32,7 +34,7 @@ impl SqlStore {
         let mut tx = self.write(verb).await?;
         let Some(stored) = load_instances(&mut tx, &[id.to_owned()], Lock::None).await?.pop() else { return Ok(RunDue::Gone) };
         let now = tx.now().await?;
-        let Some(job) = derived::next_due(&stored.instance, now).map(|job| job.id.clone()) else {
+        let Some((job, retries)) = derived::next_due(&stored.instance, now).map(|job| (job.id.clone(), job.retries)) else {
             // Woken for nothing: it is looked at again when a job may run, if one may.
             let sql = "UPDATE process_instance SET wake_at = $3, wakes = 0, dead_attempts = 0, lease_token = NULL, lease_until = NULL
                        WHERE id = $1 AND revision = $2 AND NOT suspended";
@@ -53,22 +55,27 @@ impl SqlStore {
         // Another has the lease; `wake_at` covers it.
         let Some(deaths) = deaths else { return Ok(RunDue::Idle) };
         if deaths >= MAX_ATTEMPTS {
-            return self.charge(id, &job, &Refusal::engine(worker_died().message)).await;
+            return self.charge(id, &job, retries, &Refusal::engine(worker_died().message)).await;
         }
-        let is_due = |instance: &Instance| derived::next_due(instance, now).is_some_and(|next| next.id == job);
-        let run = |instance: &Instance| is_due(instance).then(|| Command::ExecuteJob { job_id: job.clone() });
+        let seen = AtomicI32::new(retries);
+        let run = |instance: &Instance| {
+            let due = derived::next_due(instance, now).filter(|next| next.id == job)?;
+            seen.store(due.retries, Ordering::Relaxed);
+            Some(Command::ExecuteJob { job_id: job.clone() })
+        };
         match self.run_with(verb, &Caller::system(), id, run).await {
             Ok(None) => Ok(RunDue::Idle),
             Ok(Some(outcome)) => Ok(RunDue::Ran { more: outcome.due.iter().any(|due| due == id) }),
-            Err(Error::Refused(refusal)) => self.charge(id, &job, &refusal).await,
+            Err(Error::Refused(refusal)) => self.charge(id, &job, seen.into_inner(), &refusal).await,
             Err(error) => Err(error),
         }
     }
 
-    /// A failure counts in a transaction of its own: that of the attempt was given up.
-    async fn charge(&self, id: &str, job: &str, refusal: &Refusal) -> Result<RunDue, Error> {
+    /// A failure counts in a transaction of its own: that of the attempt was given up. An attempt that began with so many
+    /// retries counts once: of two at the same time, and of one whose charge was made and not heard of.
+    async fn charge(&self, id: &str, job: &str, retries: i32, refusal: &Refusal) -> Result<RunDue, Error> {
         let command = Command::job_failed(job, refusal);
-        let charged = |instance: &Instance| instance.jobs.iter().any(|j| j.id == job).then(|| command.clone());
+        let charged = |instance: &Instance| instance.jobs.iter().any(|j| j.id == job && j.retries == retries).then(|| command.clone());
         let outcome = self.run_with(Verb::named("job_failed"), &Caller::system(), id, charged).await?;
         let more = outcome.is_some_and(|outcome| outcome.due.iter().any(|due| due == id));
         Ok(RunDue::Failed { message: refusal.message.clone(), more })

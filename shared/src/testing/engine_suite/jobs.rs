@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::job::LEASE_MS;
-use crate::store::query::JobDefinitionQuery;
+use crate::process::history::JobEvent;
+use crate::store::query::{JobDefinitionQuery, JobLogQuery};
 use crate::store::{BatchStore, RunDue, WakeLimits};
 
 pub async fn a_due_job_runs(store: &SqlStore) {
@@ -33,6 +34,24 @@ pub async fn a_failing_job_ends_in_an_incident(store: &SqlStore) {
     assert_eq!((stored.jobs[0].retries, stored.incidents.len()), (0, 1));
     let by_type = InstanceQuery { incident_type: Some("failedJob".into()), ..of_definition(&definition.id) };
     assert_eq!(found(store, &by_type).await, [id]);
+}
+
+/// Two messages for one instance, taken at the same time: what fails in both is charged as often as the job has retries.
+pub async fn attempts_at_the_same_time_are_not_charged_beyond_the_retries(store: &SqlStore) {
+    let definition = deploy(store, "failing", FAILING).await;
+    for _ in 0..5 {
+        let id = start(store, &definition.id, vec![]).await.instance_id;
+        while document(store, &id).await.instance.jobs[0].retries > 0 {
+            let both = tokio::join!(store.run_due_job(&id), store.run_due_job(&id));
+            for run in [both.0, both.1] {
+                assert!(matches!(run, Ok(_) | Err(Error::OptimisticLock { .. })), "{run:?}");
+            }
+        }
+        let stored = document(store, &id).await.instance;
+        assert_eq!((stored.jobs[0].retries, stored.incidents.len()), (0, 1));
+        let log = JobLogQuery { process_instance_id: Some(id), kinds: vec![JobEvent::Failed], ..JobLogQuery::default() };
+        assert!(store.count_job_log(&anyone(), &log).await.expect("a count") <= 3, "a failure is logged beyond the retries");
+    }
 }
 
 pub async fn a_suspended_job_definition_suspends_new_jobs(store: &SqlStore) {

@@ -1,6 +1,7 @@
 //! Due jobs of instances: one to a transaction, with care on evidence of a death.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use async_trait::async_trait;
 
@@ -38,7 +39,7 @@ impl ModelStore {
         let (key, now) = (Key::Instance(id.into()), tx.now);
         let Some(row) = tx.instance(id)? else { return Ok(RunDue::Gone) };
         tx.step().await;
-        let Some(job) = next_due(&row.instance, now).map(|job| job.id.clone()) else {
+        let Some((job, retries)) = next_due(&row.instance, now).map(|job| (job.id.clone(), job.retries)) else {
             tx.lock(&key).await?;
             if tx.instance(id)?.is_some_and(|stored| stored.revision == row.revision) {
                 let rested = InstanceRow { wake_at: wake_at(&row.instance), wakes: 0, dead_attempts: 0, lease: None, ..(*row).clone() };
@@ -63,23 +64,29 @@ impl ModelStore {
         }
         if deaths >= MAX_ATTEMPTS {
             self.met("instance: gave up");
-            return self.charge(id, &job, &Refusal::engine(worker_died().message)).await;
+            return self.charge(id, &job, retries, &Refusal::engine(worker_died().message)).await;
         }
-        let is_due = |instance: &Instance| next_due(instance, now).is_some_and(|next| next.id == job);
-        match self.run_on(id, |instance| is_due(instance).then(|| Command::ExecuteJob { job_id: job.clone() })).await {
+        let seen = AtomicI32::new(retries);
+        let run = |instance: &Instance| {
+            let due = next_due(instance, now).filter(|next| next.id == job)?;
+            seen.store(due.retries, Ordering::Relaxed);
+            Some(Command::ExecuteJob { job_id: job.clone() })
+        };
+        match self.run_on(id, run).await {
             Ok(None) => Ok(RunDue::Idle),
             Ok(Some(more)) => {
                 self.met("instance: job ran");
                 Ok(RunDue::Ran { more })
             }
-            Err(Error::Refused(refusal)) => self.charge(id, &job, &refusal).await,
+            Err(Error::Refused(refusal)) => self.charge(id, &job, seen.into_inner(), &refusal).await,
             Err(error) => Err(error),
         }
     }
 
-    async fn charge(&self, id: &str, job: &str, refusal: &Refusal) -> Result<RunDue, Error> {
+    async fn charge(&self, id: &str, job: &str, retries: i32, refusal: &Refusal) -> Result<RunDue, Error> {
         let command = Command::job_failed(job, refusal);
-        let more = self.run_on(id, |instance| instance.jobs.iter().any(|j| j.id == job).then(|| command.clone())).await?;
+        let is_its = |instance: &Instance| instance.jobs.iter().any(|j| j.id == job && j.retries == retries);
+        let more = self.run_on(id, |instance| is_its(instance).then(|| command.clone())).await?;
         Ok(RunDue::Failed { message: refusal.message.clone(), more: more.unwrap_or(false) })
     }
 
