@@ -60,9 +60,9 @@ pub(crate) use value::{Column, Row, Value, clean, params};
 
 /// Longest a statement of a worker's or a caller's ordinary verb may take.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of submit, delete and bulk retries, which hold no lock of an instance.
+/// Of submit, delete, bulk retries and what else changes all jobs of a batch; they hold no lock of an instance.
 pub const LONG_TIMEOUT: Duration = Duration::from_secs(300);
-/// Of suspend and activate, which wait for the micro-batches in flight.
+/// Of suspending and activating instances and definitions, which wait for the micro-batches in flight.
 pub const SUSPEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// A verb that took longer is logged.
 const SLOW: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use crate::id;
 use crate::job::WorkRef;
-use crate::store::sql::{LONG_TIMEOUT, SUSPEND_TIMEOUT, SqlStore, Verb, params};
+use crate::store::sql::{LONG_TIMEOUT, SqlStore, Verb, params};
 use crate::store::{Caller, Error, SuspendScope};
 
 use super::one_job::{Change, Retries, change_control};
@@ -10,8 +10,8 @@ use super::operations::{self, Operation};
 use super::suspend::{lock_batch, publishable, suspend_work};
 
 const SET_RETRIES: Verb = Verb::named("set_definition_retries").lasting(LONG_TIMEOUT).durable();
-const SET_SUSPENDED: Verb = Verb::named("set_definition_suspended").lasting(SUSPEND_TIMEOUT).durable();
-const SET_PRIORITY: Verb = Verb::named("set_definition_priority").lasting(SUSPEND_TIMEOUT).durable();
+const SET_SUSPENDED: Verb = Verb::named("set_definition_suspended").lasting(LONG_TIMEOUT).durable();
+const SET_PRIORITY: Verb = Verb::named("set_definition_priority").lasting(LONG_TIMEOUT).durable();
 
 /// The job definitions of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::clock::Millis;
 use crate::id;
 use crate::job::WorkRef;
 use crate::process::history::JobEvent;
-use crate::store::sql::{LONG_TIMEOUT, Row, SUSPEND_TIMEOUT, SqlStore, Tx, Verb, may_write, params};
+use crate::store::sql::{LONG_TIMEOUT, Row, SqlStore, Tx, Verb, may_write, params};
 use crate::store::{Caller, Error};
 
 use super::complete::{close_control_incidents, end};
@@ -14,7 +14,8 @@ use super::log::{self, Ended, LogRow};
 use super::operations::{self, Operation};
 use super::work_rows::incident_of;
 
-const SUSPEND: Verb = Verb::named("set_batch_suspended").lasting(SUSPEND_TIMEOUT).durable();
+/// A batch may have a million job rows.
+const SUSPEND: Verb = Verb::named("set_batch_suspended").lasting(LONG_TIMEOUT).durable();
 const DELETE: Verb = Verb::named("delete_batch").lasting(LONG_TIMEOUT).durable();
 const DELETE_HISTORIC: Verb = Verb::named("delete_historic_batch").lasting(LONG_TIMEOUT).durable();
 /// Job rows deleted by one statement.
