@@ -43,7 +43,8 @@ impl SqlStore {
             let set: Vec<String> = columns.iter().map(|column| format!("{column} = {column} - $1")).collect();
             tx.execute(&format!("UPDATE {table} SET {}", set.join(", ")), params![ms]).await?;
         }
-        for row in tx.all("SELECT id, state FROM process_instance", vec![]).await? {
+        // Locked: workers may be at it, and what they write must not be undone.
+        for row in tx.all("SELECT id, state FROM process_instance ORDER BY id {for update}", vec![]).await? {
             let (id, mut document) = (row.text("id")?, row.json::<Instance>("state")?);
             for job in &mut document.jobs {
                 job.due = job.due.map(|due| due - ms);
