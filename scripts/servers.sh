@@ -83,6 +83,9 @@ pg_start() {
     as_postgres "$PG_BIN/psql" -h 127.0.0.1 -p "$port" -U drover -d postgres -qAt -c 'CREATE DATABASE drover' >/dev/null 2>&1
     return 0
 }
+# pg_up DIR PORT : starts what is not there, and waits for what recovers from a crash by itself, or ends while it does.
+pg_serves() { as_postgres "$PG_BIN/pg_isready" -q -h 127.0.0.1 -p "$2" && return; port_open "$2" || pg_start "$1" "$2"; }
+pg_up() { port_open "$2" || pg_start "$1" "$2" || return 1; wait_until "PostgreSQL" pg_serves "$1" "$2"; }
 pg_pid() { head -n 1 "$1/postmaster.pid" 2>/dev/null; }
 pg_stop() { [ -e "$1/postmaster.pid" ] && as_postgres "$PG_BIN/pg_ctl" -D "$1" -m immediate -w stop >/dev/null; return 0; }
 

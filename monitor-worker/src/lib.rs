@@ -10,12 +10,9 @@ use shared::clock::Millis;
 use shared::queue::{Address, QueueName};
 use shared::service::Context;
 use shared::store::{self, RunDue, WakeLimits};
-use shared::work::{Steps, Sweep};
+use shared::work::{Pages, Steps, Sweep};
 use shared::worker::{self, Pulse};
 use tokio::sync::Mutex;
-
-/// Batches whose monitor jobs' due dates are moved in one page.
-const POLL_PAGE: u32 = 500;
 
 /// # Errors
 /// When a queue cannot be consumed at all.
@@ -84,15 +81,12 @@ async fn sweep(cx: &Context, steps: &Steps) {
 async fn poll(cx: &Context) {
     let poll_time = Millis::try_from(cx.settings.batch_poll_time.as_millis()).unwrap_or(Millis::MAX);
     worker::every(cx, "poll", cx.settings.batch_poll_time, || async {
-        let (mut after, mut polled) = (None, 0_usize);
-        loop {
-            let page: Vec<String> = cx.store.batch_ids(after.as_deref(), POLL_PAGE).await?;
-            let Some(last) = page.last().cloned() else { break };
+        let (mut pages, mut polled) = (Pages::default(), 0);
+        while let Some(page) = pages.next(&*cx.store).await? {
             polled += page.len();
             for batch in &page {
                 cx.store.poll_monitor(batch, poll_time).await?;
             }
-            after = Some(last);
         }
         Ok::<_, store::Error>((polled, false))
     })

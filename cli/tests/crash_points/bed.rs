@@ -73,7 +73,8 @@ impl Bed {
     /// Runs the case to its end: lives and deaths, and a last life without any.
     pub async fn live_through(&mut self, case: &Case, herd: &Herd) -> Result<(), String> {
         let http = Http::new(&format!("http://127.0.0.1:{}", self.port));
-        let caller = Caller { http, deed: case.deed, ids: herd.ids.clone(), v1: herd.v1.clone(), v2: herd.v2.clone() };
+        let (ids, v1, v2) = (herd.ids.clone(), herd.v1.clone(), herd.v2.clone());
+        let caller = Caller { http, deed: case.deed, ids, v1, v2, database: self.database.clone() };
         let doing = tokio::spawn(async move { caller.act().await });
         let lived = self.lives(case, herd).await;
         let done = match lived {
@@ -90,7 +91,12 @@ impl Bed {
     async fn lives(&mut self, case: &Case, herd: &Herd) -> Result<(), String> {
         for (nth, life) in case.lives.iter().enumerate() {
             // Who dies later is not there yet: it would do the work without dying.
-            let later: BTreeSet<&str> = case.lives[nth..].iter().map(|life| life.role).collect();
+            let mut later: BTreeSet<&str> = case.lives[nth..].iter().map(|life| life.role).collect();
+            if life.wiped {
+                self.kill_all();
+                self.wipe().await;
+                later.extend(ROLES);
+            }
             self.start(life, &later, &herd.ids[7]);
             let status = self.death_of(life.role).await.map_err(|why| format!("{} (life {nth}): {why}", life.armed))?;
             if status.signal() != Some(SIGABRT) {
@@ -101,7 +107,7 @@ impl Bed {
         }
         // Processes that were armed to help are replaced too.
         self.kill_all();
-        let last = Life { role: "api", armed: String::new(), aids: vec![] };
+        let last = Life { role: "api", armed: String::new(), aids: vec![], wiped: false };
         self.start(&last, &BTreeSet::new(), "");
         Ok(())
     }
@@ -151,6 +157,16 @@ impl Bed {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Err("the point was never reached".into())
+    }
+
+    /// The broker forgets its queues; a process that is one itself has done so.
+    async fn wipe(&self) {
+        let Some(amqp) = &self.amqp else { return };
+        let client = Client::connect(&shared::config::SecretUrl::new(amqp)).await.unwrap();
+        for queue in QueueName::ALL {
+            client.delete(queue).await.unwrap();
+        }
+        client.close().await;
     }
 
     /// The time for which the process is down passes.

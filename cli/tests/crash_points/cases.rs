@@ -13,6 +13,8 @@ pub struct Life {
     pub armed: String,
     /// What is armed in others.
     pub aids: Vec<(&'static str, &'static str)>,
+    /// The broker has lost its queues, and only this role is there to see it; a process that is a broker itself always has.
+    pub wiped: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -35,17 +37,19 @@ pub fn all() -> Vec<Case> {
 fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
     let point = format!("{handler}.{}", boundary.name());
     let dies = |at: &str| format!("{at}=return(abort)");
-    let last = |aids: &[(&'static str, &'static str)]| Life { role, armed: dies(&point), aids: aids.to_vec() };
-    let before = |role, at: &str| Life { role, armed: dies(at), aids: vec![] };
+    let last = |aids: &[(&'static str, &'static str)]| Life { role, armed: dies(&point), aids: aids.to_vec(), wiped: false };
+    let before = |role, at: &str| Life { role, armed: dies(at), aids: vec![], wiped: false };
     let (deed, lives) = match handler {
         "request" | "submit" | "seed" | "execute" | "complete" | "publisher" => (Deed::Migrate, vec![last(&[])]),
         "set_batch_suspended" => (Deed::Suspend, vec![last(&[HELD])]),
+        "delete_historic_batch" => (Deed::DeleteHistory, vec![last(&[])]),
         "delete_batch" => (Deed::Delete, vec![last(&[HELD])]),
         "set_batch_job_retries" => (Deed::RetryJob, vec![last(&[HELD])]),
         "set_definition_retries" => (Deed::RetryAll, vec![last(&[HELD])]),
         "delete_batch_job" => (Deed::DeleteJob, vec![last(&[HELD])]),
         "change_batch_job" => (Deed::MoveJob, vec![last(&[HELD])]),
         "set_definition_suspended" => (Deed::SuspendDefinition, vec![last(&[HELD])]),
+        "set_definition_priority" => (Deed::PrioritiseDefinition, vec![last(&[HELD])]),
         "command" => (Deed::CompleteTask, vec![last(&[])]),
         "migrate" => (Deed::MigrateNow, vec![last(&[])]),
         "set_instance_suspended" => (Deed::SuspendOne, vec![last(&[])]),
@@ -62,12 +66,22 @@ fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
         // One message alone comes to the end of its turn; woken again and again, several share the jobs.
         "run_due_job" => (Deed::ManyJobs, vec![last(&[("monitor-worker", "wake.before-publish=return(away)")])]),
         "job_failed" => (Deed::FailingJob, vec![last(&[])]),
+        // What is published after the first batch of it is refused.
+        "unpublished" => {
+            let armed = match boundary {
+                Boundary::BeforePublish => dies(&point),
+                _ => format!("unpublished.before-publish=return(away);{}", dies(&point)),
+            };
+            (Deed::Migrate, vec![Life { armed, ..last(&[]) }])
+        }
+        "wakes_lost" => (Deed::Migrate, vec![before("seed-worker", "seed.after-commit"), Life { wiped: true, ..last(&[]) }]),
         // Runs whose wakes were lost with their seeder.
         "wake" => (Deed::Migrate, vec![before("seed-worker", "seed.after-commit"), last(&[])]),
         // A batch whose event was lost.
         "sweep" => (Deed::Migrate, vec![last(&[("api", "publisher.before-publish=return(away)")])]),
         "poll_monitor" => (Deed::Migrate, vec![last(&[UNSEEDED])]),
         "deploy" | "run_timer" => (Deed::Timer, vec![last(&[])]),
+        "timer_failed" => (Deed::FailingTimer, vec![last(&[])]),
         // A message that is given back until the broker has had enough of it.
         "dead" => (Deed::Migrate, vec![last(&[("seed-worker", "seed.before-ack=return(away)")])]),
         _ => panic!("no case comes to {point}: say in cases.rs how it is reached"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::testing::database::Raw;
 
 use crate::support::{Http, until};
 
@@ -11,6 +12,7 @@ pub enum Deed {
     Migrate,
     Suspend,
     Delete,
+    DeleteHistory,
     RetryJob,
     RetryAll,
     DeleteJob,
@@ -19,9 +21,11 @@ pub enum Deed {
     ManyJobs,
     FailingJob,
     Timer,
+    FailingTimer,
     SetRetries,
     MoveJob,
     SuspendDefinition,
+    PrioritiseDefinition,
     CompleteTask,
     MigrateNow,
     SuspendOne,
@@ -51,11 +55,12 @@ pub fn failing() -> String {
     )
 }
 
-fn timed() -> String {
+/// Started by its timer at once; what it comes to then decides whether that can be.
+fn timed(key: &str, first: &str) -> String {
     format!(
-        r#"{HEAD}<process id="timed" isExecutable="true" camunda:historyTimeToLive="P30D">
+        r#"{HEAD}<process id="{key}" isExecutable="true" camunda:historyTimeToLive="P30D">
         <startEvent id="start"><timerEventDefinition><timeDuration>PT0S</timeDuration></timerEventDefinition></startEvent>
-        <sequenceFlow id="f1" sourceRef="start" targetRef="first"/><userTask id="first"/>
+        <sequenceFlow id="f1" sourceRef="start" targetRef="first"/>{first}
         <sequenceFlow id="f2" sourceRef="first" targetRef="end"/><endEvent id="end"/></process></definitions>"#
     )
 }
@@ -66,6 +71,7 @@ pub struct Caller {
     pub ids: Vec<String>,
     pub v1: String,
     pub v2: String,
+    pub database: String,
 }
 
 impl Caller {
@@ -85,14 +91,28 @@ impl Caller {
             Deed::FailingJob => self.started("failing", "/incident/count", 1).await?,
             Deed::SetRetries => self.set_retries().await?,
             Deed::Timer => {
-                self.timer().await;
+                self.timer("timed", r#"<userTask id="first"/>"#).await;
                 until("the timer started one", || async {
                     self.count("/process-instance/count?processDefinitionKey=timed").await == Some(1)
                         && self.count("/job/count?timers=true").await == Some(0)
                 })
                 .await;
             }
+            Deed::FailingTimer => {
+                self.timer("doomed", r#"<serviceTask id="first" camunda:expression="${nobody.knows}"/>"#).await;
+                // No endpoint lists start timers.
+                let mut raw = Raw::connect(&self.database).await;
+                while raw.texts("SELECT id FROM timer WHERE retries > 0").await != Vec::<String>::new() {
+                    pause().await;
+                }
+            }
             Deed::CompleteTask | Deed::MigrateNow | Deed::SuspendOne => self.at_once().await?,
+            Deed::DeleteHistory => {
+                let batch = self.submitted("/migration/executeAsync", self.order()).await?;
+                self.completed(&batch).await;
+                let path = format!("/history/batch/{batch}");
+                self.asked(|| self.http.delete(&path)).await;
+            }
             Deed::Suspend
             | Deed::Delete
             | Deed::RetryJob
@@ -100,7 +120,8 @@ impl Caller {
             | Deed::DeleteJob
             | Deed::ByHand
             | Deed::MoveJob
-            | Deed::SuspendDefinition => self.verb().await?,
+            | Deed::SuspendDefinition
+            | Deed::PrioritiseDefinition => self.verb().await?,
         }
         Ok(())
     }
@@ -151,10 +172,10 @@ impl Caller {
         Ok(())
     }
 
-    async fn timer(&self) {
+    async fn timer(&self, key: &str, first: &str) {
         loop {
-            match self.count("/process-definition/count?key=timed").await {
-                Some(0) => drop(self.http.try_deploy(&timed()).await),
+            match self.count(&format!("/process-definition/count?key={key}")).await {
+                Some(0) => drop(self.http.try_deploy(&timed(key, first)).await),
                 Some(_) => break,
                 None => pause().await,
             }
@@ -237,6 +258,10 @@ impl Caller {
                 for now in [true, false] {
                     self.asked(|| async { self.http.put(&path, json!({"suspended": now, "includeJobs": true})).await }).await;
                 }
+            }
+            Deed::PrioritiseDefinition => {
+                let path = format!("/job-definition/{}/jobPriority", batch["batchJobDefinitionId"].as_str().unwrap_or_default());
+                self.asked(|| async { self.http.put(&path, json!({"priority": 7, "includeJobs": true})).await }).await;
             }
             Deed::DeleteJob => self.asked(|| async { self.http.delete(&format!("/job/{job}")).await }).await,
             Deed::ByHand => self.asked(|| async { self.http.post(&format!("/job/{job}/execute"), json!({})).await }).await,

@@ -119,6 +119,7 @@ impl Herd {
         let log = store.job_log(&caller, &JobLogQuery::default(), ALL).await.unwrap();
         match deed {
             Deed::ManyJobs | Deed::FailingJob | Deed::SetRetries | Deed::Timer => return self.of_instances(deed, store, &log).await,
+            Deed::FailingTimer => return self.nothing_changed_but(&stands(store).await, &[], |_, _| false),
             Deed::CompleteTask => {
                 let once = |before: &Stand, now: &Stand| now.1 == before.1 + 1 && now.2.len() == 1 && now.2 != before.2;
                 return self.nothing_changed_but(&stands(store).await, &self.ids[..1], once);
@@ -130,6 +131,11 @@ impl Herd {
             }
             _ => {}
         }
+        let history = store.historic_batches(&caller, &HistoricBatchQuery::default(), ALL).await.unwrap();
+        if deed == Deed::DeleteHistory {
+            ensure(history.is_empty() && log.is_empty(), || format!("{} batches and {} rows of log are left", history.len(), log.len()))?;
+            return self.each_is_done_once(deed, &stands(store).await, &self.ids.iter().map(|id| (id, 1)).collect());
+        }
         let succeeded = log.iter().filter(|row| row.event == JobEvent::Succeeded);
         let mut done: BTreeMap<&String, u32> = BTreeMap::new();
         succeeded.clone().flat_map(|row| &row.instance_ids).for_each(|id| *done.entry(id).or_default() += 1);
@@ -139,7 +145,6 @@ impl Herd {
         let completions = succeeded.filter(|row| row.job_definition_type == "batch-monitor-job").count();
         let expected = usize::from(deed != Deed::Delete);
         ensure(completions == expected || (deed == Deed::Delete && completions <= 1), || format!("completed {completions} times"))?;
-        let history = store.historic_batches(&caller, &HistoricBatchQuery::default(), ALL).await.unwrap();
         ensure(history.len() == 1, || format!("{} batches were made of one request", history.len()))?;
         let (migrated, cancelled) = (history[0].migrated_instances, history[0].cancelled_instances.unwrap_or_default());
         ensure(migrated == Some(done.len() as u64) && done.len() as u64 + cancelled == HEAD as u64, || {

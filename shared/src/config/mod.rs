@@ -171,7 +171,7 @@ pub struct Settings {
     pub confirm_timeout: Duration,
 
     /// What is logged, as tracing filters
-    #[arg(long, env = "RUST_LOG", default_value = "info,lapin=error", value_name = "FILTER", help_heading = RUNNING)]
+    #[arg(long, env = "RUST_LOG", default_value = "info,lapin=error,lapin::channel=off", value_name = "FILTER", help_heading = RUNNING)]
     pub rust_log: String,
     /// auto: pretty on a terminal, else json
     #[arg(long, env = "LOG_FORMAT", default_value = "auto", value_name = "FORMAT", help_heading = RUNNING)]

@@ -131,7 +131,8 @@ pub trait EngineStore: InstanceJobs {
     /// instances are carried out in the same transaction, all locked in the order of ids before the first write.
     /// None: no such instance (or not this caller's).
     async fn command(&self, caller: &Caller, instance: &str, command: Command) -> Result<Option<CommandOutcome>, Error>;
-    /// Migrates all or none (`POST /migration/execute`). The inner error names the first instance that could not.
+    /// Migrates all or none (`POST /migration/execute`). Gives those that have a job to run now; the inner error names the first
+    /// instance that could not be migrated.
     async fn migrate(
         &self,
         caller: &Caller,

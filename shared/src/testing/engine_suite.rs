@@ -185,7 +185,7 @@ macro_rules! engine_suite {
             external_tasks::{a_task_is_taken_once, priority_goes_first},
             queries::{what_sql_finds_the_documents_say_too, pages_and_order, waiting_for_a_signal},
             histories::{what_closed_is_kept},
-            migrations::{all_or_none, unknown_instances_are_refused},
+            migrations::{all_or_none, those_with_a_job_to_run_are_told, unknown_instances_are_refused},
             modifications::{all_or_none_are_modified, another_tenant_s_instance_is_not_there_to_modify},
             sessions::{commands_of_many_sessions_are_all_kept, external_tasks_go_to_one_worker_each, a_migration_and_commands_at_once,
                 no_instance_is_left_without_its_definition},

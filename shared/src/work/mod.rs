@@ -21,12 +21,13 @@ pub use decide::MigrationDecide;
 pub use execute::Done;
 pub use look::progress;
 pub use publisher::Publisher;
-pub use wake::Sweep;
+pub use wake::{Pages, Sweep};
 
 use std::sync::Arc;
 
+use crate::fail_point::{Boundary, passes};
 use crate::job::WorkRef;
-use crate::queue::{BatchEvent, Message, Queue};
+use crate::queue::{self, BatchEvent, Message, Queue};
 use crate::store::{BatchStore, Decide};
 
 /// What the steps work on.
@@ -49,7 +50,11 @@ impl Steps {
         if messages.is_empty() {
             return;
         }
-        let results = self.queue.publish(messages).await;
+        let results = if passes("unpublished", Boundary::BeforePublish) {
+            self.queue.publish(messages).await
+        } else {
+            messages.iter().map(|_| Err(queue::Error::Unavailable("so a test wants it".into()))).collect()
+        };
         let failed: Vec<_> = messages.iter().zip(results).filter_map(|(message, result)| Some((message, result.err()?))).collect();
         let Some((_, first)) = failed.first() else { return };
         tracing::warn!(failed = failed.len(), of = messages.len(), error = %first, "wakes were not published; they are found by the next wake");

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::{Steps, look::progress};
 use crate::fail_point::{Boundary, passes};
 use crate::queue::{Address, Message};
-use crate::store::{Error, WakeLimits, Woken};
+use crate::store::{BatchStore, Error, WakeLimits, Woken};
 
-/// Batches looked at in one statement of a sweep.
-const SWEEP_PAGE: u32 = 500;
+/// Batches of one page.
+const PAGE: u32 = 500;
 
 /// What a monitor remembers between two sweeps: what would have made progress at the last one.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Steps {
     pub async fn sweep(&self, sweep: &mut Sweep) -> Result<usize, Error> {
         let (mut held, mut stalled) = (BTreeSet::new(), vec![]);
         let mut pages = Pages::default();
-        while let Some(page) = pages.next(self).await? {
+        while let Some(page) = pages.next(&*self.store).await? {
             for address in self.store.look(&page).await?.iter().filter_map(progress) {
                 let key = format!("{address:?}");
                 if sweep.held.contains(&key) {
@@ -66,7 +66,7 @@ impl Steps {
     /// When the database could not be reached: it may be done again as a whole.
     pub async fn publish_again(&self) -> Result<(), Error> {
         let mut pages = Pages::default();
-        while let Some(page) = pages.next(self).await? {
+        while let Some(page) = pages.next(&*self.store).await? {
             for batch in &page {
                 self.store.wakes_lost(batch).await?;
             }
@@ -78,13 +78,17 @@ impl Steps {
 
 /// All batches, page by page.
 #[derive(Default)]
-struct Pages {
+pub struct Pages {
     after: Option<String>,
 }
 
 impl Pages {
-    async fn next(&mut self, steps: &Steps) -> Result<Option<Vec<String>>, Error> {
-        let page = steps.store.batch_ids(self.after.as_deref(), SWEEP_PAGE).await?;
+    /// The next batches' ids; none after the last.
+    ///
+    /// # Errors
+    /// When the database could not be read.
+    pub async fn next(&mut self, store: &dyn BatchStore) -> Result<Option<Vec<String>>, Error> {
+        let page = store.batch_ids(self.after.as_deref(), PAGE).await?;
         self.after = page.last().cloned();
         Ok((!page.is_empty()).then_some(page))
     }

@@ -74,7 +74,7 @@ pub(super) struct Declared {
 /// Declares everything on a channel of its own.
 pub(super) async fn declare(connection: &Connection) -> lapin::Result<Declared> {
     let mut channel = connection.create_channel().await?;
-    let Declared { mut unequal, mut made_anew } = Declared::default();
+    let mut declared = Declared::default();
     for step in steps() {
         if let Step::Queue(_) = step
             && let Err(error) = step.declare(&channel, true).await
@@ -82,19 +82,19 @@ pub(super) async fn declare(connection: &Connection) -> lapin::Result<Declared> 
             if !failed_with(&error, &AMQPSoftError::NOTFOUND) {
                 return Err(error);
             }
-            made_anew = true;
+            declared.made_anew = true;
             channel = connection.create_channel().await?;
         }
         let Err(error) = step.declare(&channel, false).await else { continue };
         if !failed_with(&error, &AMQPSoftError::PRECONDITIONFAILED) {
             return Err(error);
         }
-        unequal = unequal.or(Some(error.to_string()));
+        declared.unequal.get_or_insert_with(|| error.to_string());
         channel = connection.create_channel().await?;
         step.declare(&channel, true).await?;
     }
     channel.close(200, "declared".into()).await?;
-    Ok(Declared { unequal, made_anew })
+    Ok(declared)
 }
 
 fn failed_with(error: &lapin::Error, expected: &AMQPSoftError) -> bool {

@@ -21,7 +21,7 @@ const IDS_PER_PAGE: u32 = 5_000;
 /// Times that it is begun anew because it reaches instances that must be locked first.
 const MAX_WIDENINGS: u32 = 20;
 
-/// The ids migrated, or the first instance that could not be.
+/// Those that have a job to run now, or the first instance that could not be migrated.
 type Outcome = Result<Vec<String>, (String, NotMigrated)>;
 
 impl SqlStore {
@@ -54,7 +54,7 @@ impl SqlStore {
                 continue;
             }
             tx.commit().await?;
-            return Ok(Ok(ids));
+            return Ok(Ok(set.due()));
         }
         Err(Error::OptimisticLock { verb: verb.name })
     }

@@ -31,11 +31,27 @@ pub async fn all_or_none(store: &SqlStore) {
     let query = of_definition(&v1.id);
     let migrated =
         store.migrate(&anyone(), std::slice::from_ref(&other), Some(&query), &whole, Skip::default()).await.expect("a migration");
-    assert_eq!(migrated.expect("both"), [other, one.clone()], "the listed ones, then those of the query");
+    assert!(migrated.expect("both").is_empty(), "neither has a job to run now, so nobody is woken for them");
     let after = document(store, &one).await;
     assert_eq!((after.instance.definition_id.as_str(), after.revision), (v2.id.as_str(), before.revision + 1));
     assert_eq!(after.instance.tasks[0].id, before.instance.tasks[0].id, "a kept task keeps its id");
     assert!(found(store, &of_definition(&v1.id)).await.is_empty());
+    let mut both = found(store, &of_definition(&v2.id)).await;
+    both.sort();
+    let mut expected = [one, other];
+    expected.sort();
+    assert_eq!(both, expected, "the listed one, and that of the query");
+}
+
+pub async fn those_with_a_job_to_run_are_told(store: &SqlStore) {
+    let v1 = deploy(store, "later", ASYNC_TASK).await;
+    let v2 = deploy(store, "later", ASYNC_TASK).await;
+    let waits = start(store, &v1.id, vec![]).await.instance_id;
+    let has_run = start(store, &v1.id, vec![]).await.instance_id;
+    store.run_due_job(&has_run).await.expect("a run");
+    let plan = plan(&v1, &v2, &["first"]);
+    let migrated = store.migrate(&anyone(), &[waits.clone(), has_run], None, &plan, Skip::default()).await.expect("a migration");
+    assert_eq!(migrated.expect("both"), [waits]);
 }
 
 pub async fn unknown_instances_are_refused(store: &SqlStore) {
