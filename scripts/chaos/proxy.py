@@ -67,6 +67,12 @@ def owner_of(port, runs):
     return None
 
 
+def keep_alive(there):
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 5), (socket.TCP_NODELAY, 1)):
+        there.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class Link:
     """One connection, both ways."""
 
@@ -93,11 +99,11 @@ class Link:
                 continue
         if self.to_server is None:
             return self.abort()
-        for writer in (self.to_client, self.to_server):
-            there = writer.get_extra_info("socket")
-            there.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 5), (socket.TCP_NODELAY, 1)):
-                there.setsockopt(socket.IPPROTO_TCP, option, value)
+        try:
+            for writer in (self.to_client, self.to_server):
+                keep_alive(writer.get_extra_info("socket"))
+        except OSError:  # who called has gone meanwhile
+            return self.abort()
         self.state.links.add(self)
         try:
             await asyncio.gather(self.pump(self.client, self.to_server, "to"), self.pump(self.server, self.to_client, "from"))
