@@ -19,7 +19,7 @@ use crate::store::Error;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 /// A frozen client inside a transaction cannot hold a user's instance longer.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// Longest a verb waits for a connection of the pool.
+/// Longest a verb whose turn it is waits for a connection: for the database to be reached.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

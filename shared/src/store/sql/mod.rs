@@ -110,6 +110,8 @@ enum Backend {
 /// Drover's store on a database; cheap to share behind an `Arc`.
 pub struct SqlStore {
     backend: Backend,
+    /// Of PostgreSQL's connections, one for each.
+    turns: Arc<Semaphore>,
     options: StoreOptions,
     models: models::Models,
     fixed: batch::FixedCache,
@@ -118,7 +120,9 @@ pub struct SqlStore {
 
 impl SqlStore {
     fn new(backend: Backend, options: StoreOptions) -> Self {
-        Self { backend, options, models: models::Models::default(), fixed: batch::FixedCache::default(), begun: batch::Begun::default() }
+        let turns = Arc::new(Semaphore::new(options.max_connections as usize));
+        let (models, fixed, begun) = (models::Models::default(), batch::FixedCache::default(), batch::Begun::default());
+        Self { backend, turns, options, models, fixed, begun }
     }
 
     pub(crate) fn options(&self) -> &StoreOptions {

@@ -1,6 +1,7 @@
 //! A verb's transaction: statements in order, then [`Tx::commit`]. Dropped uncommitted, it is rolled back.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -20,6 +21,8 @@ const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
 /// See [`Verb::by_key`].
 const BY_KEY: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Longest a verb waits for its turn while others have all of the pool's connections.
+const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 const BEGIN_NORMAL: &str = "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(crate) struct Open<DB: Database> {
     /// Has a statement locked something? For the fail point after it.
     locked: bool,
     tx: Transaction<'static, DB>,
-    /// SQLite's writer's turn, given on only after the commit or the rollback was asked for.
+    /// At SQLite's writer, or one of PostgreSQL's connections: given on only after the commit or the rollback was asked for.
     turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -127,14 +130,23 @@ fn asked_for(verb: &'static str, asked: Asked) -> Error {
 }
 
 impl SqlStore {
+    /// One's turn at PostgreSQL's connections, in order of arrival: a crowd may keep one waiting for longer than a database
+    /// that is away.
+    async fn turn(&self, verb: Verb) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::TimedOut { verb: verb.name })?;
+        Ok(Some(turn.map_err(|_| mapped(verb.name, sqlx::Error::PoolClosed))?))
+    }
+
     /// Begins a transaction that writes. Waits for its turn at most as long as a statement may take.
     pub(crate) async fn write(&self, verb: Verb) -> Result<Tx, Error> {
         let begun = Instant::now();
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
+                let turn = self.turn(verb).await?;
                 let tx = pool.begin_with(AssertSqlSafe(begin("BEGIN", verb))).await.map_err(fail)?;
-                Tx::Postgres(Open::new(verb, begun, tx, None))
+                Tx::Postgres(Open::new(verb, begun, tx, turn))
             }
             Backend::Sqlite { writer, turn, .. } => {
                 let turn = tokio::time::timeout(verb.timeout, turn.clone().acquire_owned()).await;
@@ -153,8 +165,9 @@ impl SqlStore {
             Backend::Postgres(pool) => {
                 // What a verb's writes may take is not for its reads.
                 let begin = begin(READ, Verb { timeout: STATEMENT_TIMEOUT, ..verb });
+                let turn = self.turn(verb).await?;
                 let tx = pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?;
-                Tx::Postgres(Open::new(verb, begun, tx, None))
+                Tx::Postgres(Open::new(verb, begun, tx, turn))
             }
             Backend::Sqlite { readers, .. } => Tx::Sqlite(Open::new(verb, begun, readers.begin().await.map_err(fail)?, None)),
         })
