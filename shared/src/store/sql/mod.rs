@@ -64,6 +64,8 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const LONG_TIMEOUT: Duration = Duration::from_secs(300);
 /// Of suspending and activating instances and definitions, which wait for the micro-batches in flight.
 pub const SUSPEND_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of reading what counts the jobs of a batch, which may have failed by the million.
+pub const COUNT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A verb that took longer is logged.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -72,6 +74,8 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(crate) struct Verb {
     pub name: &'static str,
     pub timeout: Duration,
+    /// The same of a transaction that only reads: what a verb's writes may take is not for its reads.
+    pub read_timeout: Duration,
     /// SQLite: the commit answers a POST, so it is synced to disk before the answer.
     pub durable: bool,
     /// PostgreSQL: all of its statements find their rows by key, and must be planned so whatever the statistics say: those of
@@ -81,11 +85,15 @@ pub(crate) struct Verb {
 
 impl Verb {
     pub const fn named(name: &'static str) -> Self {
-        Self { name, timeout: STATEMENT_TIMEOUT, durable: false, by_key: false }
+        Self { name, timeout: STATEMENT_TIMEOUT, read_timeout: STATEMENT_TIMEOUT, durable: false, by_key: false }
     }
 
     pub const fn lasting(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    pub const fn counting(self) -> Self {
+        Self { read_timeout: COUNT_TIMEOUT, ..self }
     }
 
     pub const fn by_key(self) -> Self {

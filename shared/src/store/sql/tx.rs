@@ -163,8 +163,7 @@ impl SqlStore {
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
-                // What a verb's writes may take is not for its reads.
-                let begin = begin(READ, Verb { timeout: STATEMENT_TIMEOUT, ..verb });
+                let begin = begin(READ, Verb { timeout: verb.read_timeout, ..verb });
                 let turn = self.turn(verb).await?;
                 let tx = pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?;
                 Tx::Postgres(Open::new(verb, begun, tx, turn))
