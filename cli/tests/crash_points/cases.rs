@@ -11,7 +11,7 @@ pub struct Life {
     pub role: &'static str,
     /// What is armed in that role's process.
     pub armed: String,
-    /// What is armed in others.
+    /// What is armed besides, in others or there.
     pub aids: Vec<(&'static str, &'static str)>,
     /// The broker has lost its queues, and only this role is there to see it; a process that is a broker itself always has.
     pub wiped: bool,
@@ -66,14 +66,8 @@ fn case(role: &'static str, handler: &'static str, boundary: Boundary) -> Case {
         // One message alone comes to the end of its turn; woken again and again, several share the jobs.
         "run_due_job" => (Deed::ManyJobs, vec![last(&[("monitor-worker", "wake.before-publish=return(away)")])]),
         "job_failed" => (Deed::FailingJob, vec![last(&[])]),
-        // What is published after the first batch of it is refused.
-        "unpublished" => {
-            let armed = match boundary {
-                Boundary::BeforePublish => dies(&point),
-                _ => format!("unpublished.before-publish=return(away);{}", dies(&point)),
-            };
-            (Deed::Migrate, vec![Life { armed, ..last(&[]) }])
-        }
+        // What is published is refused; at the point before that, its death takes the refusal's place.
+        "unpublished" => (Deed::Migrate, vec![last(&[(role, "unpublished.before-publish=return(away)")])]),
         "wakes_lost" => (Deed::Migrate, vec![before("seed-worker", "seed.after-commit"), Life { wiped: true, ..last(&[]) }]),
         // Runs whose wakes were lost with their seeder.
         "wake" => (Deed::Migrate, vec![before("seed-worker", "seed.after-commit"), last(&[])]),

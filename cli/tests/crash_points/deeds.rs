@@ -102,7 +102,7 @@ impl Caller {
                 self.timer("doomed", r#"<serviceTask id="first" camunda:expression="${nobody.knows}"/>"#).await;
                 // No endpoint lists start timers.
                 let mut raw = Raw::connect(&self.database).await;
-                while raw.texts("SELECT id FROM timer WHERE retries > 0").await != Vec::<String>::new() {
+                while !raw.texts("SELECT id FROM timer WHERE retries > 0").await.is_empty() {
                     pause().await;
                 }
             }

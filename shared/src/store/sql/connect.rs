@@ -1,13 +1,11 @@
 //! Opening the store: pools, session settings, migrations.
 
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::Semaphore;
 
 use super::error::mapped;
 use super::schema::{self, Schema};
@@ -125,5 +123,5 @@ async fn open_sqlite(url: &str, options: StoreOptions) -> Result<SqlStore, Error
     schema::migrate_sqlite(&mut *writer.acquire().await.map_err(fail)?, None).await?;
     unclean::opened(&writer).await?;
     let readers = pool.max_connections(SQLITE_READERS).connect_with(base.pragma("query_only", "ON")).await.map_err(fail)?;
-    Ok(SqlStore::new(Backend::Sqlite { writer, turn: Arc::new(Semaphore::new(1)), readers }, options))
+    Ok(SqlStore::new(Backend::Sqlite { writer, readers }, options))
 }

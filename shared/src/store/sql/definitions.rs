@@ -124,7 +124,7 @@ impl SqlStore {
 
     pub(crate) async fn remove_definition(&self, caller: &Caller, definition: &str, cascade: bool) -> Result<bool, Error> {
         may_write(caller)?;
-        let verb = Verb::named("delete_definition").lasting(LONG_TIMEOUT);
+        let verb = Verb::named("delete_definition");
         let mut tx = self.read(verb).await?;
         if !is_there(&mut tx, caller, definition).await? {
             return Ok(false);
@@ -133,7 +133,7 @@ impl SqlStore {
         if cascade {
             deletion::delete_instances(self, definition).await?;
         }
-        let mut tx = self.write(verb).await?;
+        let mut tx = self.write(verb.lasting(LONG_TIMEOUT)).await?;
         deletion::delete_row(&mut tx, self.models(), definition, cascade).await?;
         tx.commit().await?;
         Ok(true)

@@ -85,7 +85,7 @@ impl SqlStore {
     /// Its definitions one by one, then what is left of it.
     pub(crate) async fn remove_deployment(&self, caller: &Caller, deployment: &str, cascade: bool) -> Result<bool, Error> {
         may_write(caller)?;
-        let verb = Verb::named("delete_deployment").lasting(LONG_TIMEOUT);
+        let verb = Verb::named("delete_deployment");
         let mut tx = self.read(verb).await?;
         let mut sql = Sql::new(tx.dialect(), "SELECT id FROM deployment WHERE id = ");
         sql.bind(deployment).seen_by("tenant_id", caller);
@@ -99,7 +99,7 @@ impl SqlStore {
                 deletion::delete_instances(self, definition).await?;
             }
         }
-        let mut tx = self.write(verb).await?;
+        let mut tx = self.write(verb.lasting(LONG_TIMEOUT)).await?;
         for definition in definitions_of(&mut tx, deployment).await? {
             deletion::delete_row(&mut tx, self.models(), &definition, cascade).await?;
         }

@@ -47,7 +47,7 @@ impl SqlStore {
     pub(crate) async fn close_all(&self) {
         match &self.backend {
             Backend::Postgres(pool) => pool.close().await,
-            Backend::Sqlite { writer, readers, .. } => {
+            Backend::Sqlite { writer, readers } => {
                 readers.close().await;
                 if let Err(error) = unclean::closing(writer).await {
                     tracing::warn!(

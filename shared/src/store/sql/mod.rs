@@ -74,8 +74,6 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(crate) struct Verb {
     pub name: &'static str,
     pub timeout: Duration,
-    /// The same of a transaction that only reads: what a verb's writes may take is not for its reads.
-    pub read_timeout: Duration,
     /// SQLite: the commit answers a POST, so it is synced to disk before the answer.
     pub durable: bool,
     /// PostgreSQL: all of its statements find their rows by key, and must be planned so whatever the statistics say: those of
@@ -85,15 +83,11 @@ pub(crate) struct Verb {
 
 impl Verb {
     pub const fn named(name: &'static str) -> Self {
-        Self { name, timeout: STATEMENT_TIMEOUT, read_timeout: STATEMENT_TIMEOUT, durable: false, by_key: false }
+        Self { name, timeout: STATEMENT_TIMEOUT, durable: false, by_key: false }
     }
 
     pub const fn lasting(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
-    }
-
-    pub const fn counting(self) -> Self {
-        Self { read_timeout: COUNT_TIMEOUT, ..self }
     }
 
     pub const fn by_key(self) -> Self {
@@ -107,10 +101,9 @@ impl Verb {
 
 enum Backend {
     Postgres(PgPool),
-    /// One writer, for which verbs queue up in order of arrival; readers with snapshots of their own.
+    /// One writer; readers with snapshots of their own.
     Sqlite {
         writer: SqlitePool,
-        turn: Arc<Semaphore>,
         readers: SqlitePool,
     },
 }
@@ -118,7 +111,7 @@ enum Backend {
 /// Drover's store on a database; cheap to share behind an `Arc`.
 pub struct SqlStore {
     backend: Backend,
-    /// Of PostgreSQL's connections, one for each.
+    /// For which verbs queue up in order of arrival: one for each of PostgreSQL's connections, one for SQLite's writer.
     turns: Arc<Semaphore>,
     options: StoreOptions,
     models: models::Models,
@@ -128,7 +121,11 @@ pub struct SqlStore {
 
 impl SqlStore {
     fn new(backend: Backend, options: StoreOptions) -> Self {
-        let turns = Arc::new(Semaphore::new(options.max_connections as usize));
+        let turns = match &backend {
+            Backend::Postgres(_) => options.max_connections as usize,
+            Backend::Sqlite { .. } => 1,
+        };
+        let turns = Arc::new(Semaphore::new(turns));
         let (models, fixed, begun) = (models::Models::default(), batch::FixedCache::default(), batch::Begun::default());
         Self { backend, turns, options, models, fixed, begun }
     }

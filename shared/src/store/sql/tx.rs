@@ -21,9 +21,10 @@ const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
 /// See [`Verb::by_key`].
 const BY_KEY: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// Longest a verb waits for its turn while others have all of the pool's connections.
-const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 const BEGIN_NORMAL: &str = "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE";
+/// Longest a verb waits for its turn while others have all of PostgreSQL's connections: a crowd may keep one waiting for longer
+/// than a database that is away.
+const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -130,27 +131,18 @@ fn asked_for(verb: &'static str, asked: Asked) -> Error {
 }
 
 impl SqlStore {
-    /// One's turn at PostgreSQL's connections, in order of arrival: a crowd may keep one waiting for longer than a database
-    /// that is away.
-    async fn turn(&self, verb: Verb) -> Result<Option<OwnedSemaphorePermit>, Error> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| Error::TimedOut { verb: verb.name })?;
-        Ok(Some(turn.map_err(|_| mapped(verb.name, sqlx::Error::PoolClosed))?))
-    }
-
-    /// Begins a transaction that writes. Waits for its turn at most as long as a statement may take.
+    /// Begins a transaction that writes. Waits for its turn, in SQLite at most as long as a statement may take.
     pub(crate) async fn write(&self, verb: Verb) -> Result<Tx, Error> {
         let begun = Instant::now();
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
-                let turn = self.turn(verb).await?;
+                let turn = self.turn(verb, TURN_TIMEOUT).await?;
                 let tx = pool.begin_with(AssertSqlSafe(begin("BEGIN", verb))).await.map_err(fail)?;
-                Tx::Postgres(Open::new(verb, begun, tx, turn))
+                Tx::Postgres(Open::new(verb, begun, tx, Some(turn)))
             }
-            Backend::Sqlite { writer, turn, .. } => {
-                let turn = tokio::time::timeout(verb.timeout, turn.clone().acquire_owned()).await;
-                let turn = turn.map_err(|_| Error::TimedOut { verb: verb.name })?.map_err(|_| fail(sqlx::Error::PoolClosed))?;
+            Backend::Sqlite { writer, .. } => {
+                let turn = self.turn(verb, verb.timeout).await?;
                 let begin = if verb.durable { BEGIN_DURABLE } else { BEGIN_NORMAL };
                 Tx::Sqlite(Open::new(verb, begun, writer.begin_with(begin).await.map_err(fail)?, Some(turn)))
             }
@@ -163,13 +155,17 @@ impl SqlStore {
         let fail = |e| mapped(verb.name, e);
         Ok(match &self.backend {
             Backend::Postgres(pool) => {
-                let begin = begin(READ, Verb { timeout: verb.read_timeout, ..verb });
-                let turn = self.turn(verb).await?;
-                let tx = pool.begin_with(AssertSqlSafe(begin)).await.map_err(fail)?;
-                Tx::Postgres(Open::new(verb, begun, tx, turn))
+                let turn = self.turn(verb, TURN_TIMEOUT).await?;
+                let tx = pool.begin_with(AssertSqlSafe(begin(READ, verb))).await.map_err(fail)?;
+                Tx::Postgres(Open::new(verb, begun, tx, Some(turn)))
             }
             Backend::Sqlite { readers, .. } => Tx::Sqlite(Open::new(verb, begun, readers.begin().await.map_err(fail)?, None)),
         })
+    }
+
+    async fn turn(&self, verb: Verb, at_most: Duration) -> Result<OwnedSemaphorePermit, Error> {
+        let turn = tokio::time::timeout(at_most, self.turns.clone().acquire_owned()).await;
+        turn.map_err(|_| Error::TimedOut { verb: verb.name })?.map_err(|_| mapped(verb.name, sqlx::Error::PoolClosed))
     }
 }
 

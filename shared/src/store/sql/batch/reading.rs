@@ -5,7 +5,7 @@ use crate::id;
 use crate::job::WorkRef;
 use crate::store::query::{BatchQuery, BatchSort, HistoricBatchQuery, HistoricBatchSort, Page};
 use crate::store::sql::statement::Sql;
-use crate::store::sql::{Row, SqlStore, Verb, may_write};
+use crate::store::sql::{COUNT_TIMEOUT, Row, SqlStore, Verb, may_write};
 use crate::store::views::{FailureGroup, FailureRow, IncidentView};
 use crate::store::{Caller, Error};
 
@@ -73,7 +73,7 @@ impl SqlStore {
         };
         let sort: Vec<_> = query.sort.iter().map(|(sort, order)| (column(*sort), *order)).collect();
         sql.order_by(&sort, "b.id").page(page);
-        let mut tx = self.read(Verb::named("batches").counting()).await?;
+        let mut tx = self.read(Verb::named("batches").lasting(COUNT_TIMEOUT)).await?;
         let rows = sql.all(&mut tx).await?;
         tx.commit().await?;
         rows.iter().map(batch_of).collect()
@@ -125,7 +125,7 @@ impl SqlStore {
         );
         sql.with(" WHERE f.batch = ", batch).seen_by("b.tenant_id", caller);
         sql.push(" GROUP BY f.reason ORDER BY instances DESC, f.reason").with(" LIMIT ", limit);
-        let mut tx = self.read(Verb::named("failure_groups").counting()).await?;
+        let mut tx = self.read(Verb::named("failure_groups").lasting(COUNT_TIMEOUT)).await?;
         let rows = sql.all(&mut tx).await?;
         tx.commit().await?;
         rows.iter()
