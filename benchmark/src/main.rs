@@ -11,6 +11,7 @@ mod floor;
 mod herd;
 mod model;
 mod parts;
+mod prototype;
 mod pure;
 mod report;
 mod rest;

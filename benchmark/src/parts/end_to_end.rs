@@ -9,6 +9,7 @@ use super::KS;
 use crate::Plan;
 use crate::fleet::Fleet;
 use crate::herd::Herd;
+use crate::prototype::{self, Prototype};
 use crate::report::{Figures, Report, Target};
 use crate::{floor, pure, run, usage};
 
@@ -25,6 +26,14 @@ fn cpu_target(k: u32) -> Target {
     }
 }
 
+/// How fast this machine is just now, apart from Drover.
+#[derive(Default)]
+struct Machine {
+    yardstick: Figures,
+    prototype: Figures,
+    prototype_cpu: Figures,
+}
+
 #[derive(Default)]
 struct Measured {
     rate: Figures,
@@ -39,11 +48,14 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
     let mut herd = Herd::deploy(&fleet.rest, "bench-fleet").await?;
     herd.load(&fleet.store, plan.instances).await?;
     let store = std::sync::Arc::new(fleet.second_store().await?);
-    let mut yardstick = Figures::default();
+    let status = fleet.status()?;
+    let mut prototype = Prototype::load(&status.database, plan.instances).await?;
+    let mut machine = Machine::default();
     let mut measured: Vec<Measured> = KS.iter().map(|_| Measured::default()).collect();
     for round in 0..=plan.repeat {
         for (k, measured) in KS.into_iter().zip(&mut measured) {
-            let (us, best) = (pure::yardstick_us(), floor::best(&store, &mut herd, &[1, 2]).await?);
+            let (us, bare) = (pure::yardstick_us(), prototype.best(status.of("postgres")[0]).await?);
+            let best = floor::best(&store, &mut herd, &[1, 2]).await?;
             fleet.restart("api", &[("INVOCATIONS_PER_BATCH_JOB", &k.to_string())])?;
             store.settle().await?;
             let status = fleet.status()?;
@@ -53,7 +65,9 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
             if round == 0 {
                 continue;
             }
-            yardstick.0.push(us);
+            machine.yardstick.0.push(us);
+            machine.prototype.0.push(bare.per_second);
+            machine.prototype_cpu.0.push(bare.cpu_us);
             measured.floor.0.push(best);
             let runs = f64::from(herd.size) / f64::from(k.max(100));
             measured.wakes.0.push((status.counted("drover_messages_published_total", "drover.exec").await? - before) / runs);
@@ -64,9 +78,9 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
             }
         }
     }
+    prototype.drop().await?;
     let careful = fleet.status()?.counted("drover_careful_total", "").await?;
-    report.summed("yardstick_us", "fleet", "yardstick: pure code of an instance, one core", "µs", yardstick, Target::None);
-    tell(report, &measured);
+    tell(report, machine, &measured);
     report.summed("careful", "fleet", "jobs executed in careful mode", "jobs", careful, Target::AtMost(0.0));
     for (name, pid) in fleet.status()?.processes {
         report.row("fleet", format!("peak memory of {name}"), "MB", usage::peak_mb(pid), Target::None);
@@ -74,9 +88,18 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report) -> Result<()> 
     Ok(())
 }
 
-fn tell(report: &mut Report, measured: &[Measured]) {
+/// The floor's target is for a machine that is as fast as the one where it was set.
+fn floor_target(prototype: &Figures) -> Target {
+    if prototype.median() >= prototype::FAST { Target::AtLeast(30_000.0) } else { Target::None }
+}
+
+fn tell(report: &mut Report, machine: Machine, measured: &[Measured]) {
     let floors = Figures(measured.iter().flat_map(|measured| measured.floor.0.clone()).collect());
-    report.summed("floor_per_s", "fleet", "floor (PostgreSQL)", "instances/s", floors, Target::AtLeast(30_000.0));
+    let target = floor_target(&machine.prototype);
+    report.summed("yardstick_us", "fleet", "yardstick: pure code of an instance, one core", "µs", machine.yardstick, Target::None);
+    report.summed("prototype_per_s", "fleet", "prototype: bare rows in PostgreSQL", "instances/s", machine.prototype, Target::None);
+    report.summed("prototype_cpu_us", "fleet", "prototype, CPU, both processes", "µs/instance", machine.prototype_cpu, Target::None);
+    report.summed("floor_per_s", "fleet", "floor (PostgreSQL)", "instances/s", floors, target);
     for (k, measured) in KS.into_iter().zip(measured) {
         report.summed(
             &format!("fleet_per_s_k{k}"),
