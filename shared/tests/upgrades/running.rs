@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 use shared::job::WorkRef;
 use shared::queue::MemoryQueue;
+use shared::store::query::InstanceQuery;
 use shared::store::sql::{SqlStore, migrate_schema, migrate_schema_to, schema_status};
-use shared::store::{BatchStore, Caller, InstanceJobs, Store};
+use shared::store::{BatchStore, Caller, EngineStore, InstanceJobs, Store};
 use shared::testing::database::{EmptyDatabase, Raw, TestDatabase};
-use shared::testing::engine_suite::{deploy, start};
+use shared::testing::engine_suite::{deploy, found, new_instance};
 use shared::testing::queue_suite::until;
 use shared::testing::store_suite::{Herder, SOURCE, TARGET, herd, new_batch, submit};
 use shared::work::Steps;
@@ -116,7 +117,7 @@ async fn a_running_batch_is_finished_after(make: impl AsyncFn() -> EmptyDatabase
         let now = make().await.open().await;
         let middle = middle(&now).await;
         let own = deploy(&now.store, "own", shared::testing::engine_suite::ASYNC_TASK).await;
-        let own = start(&now.store, &own.id, vec![]).await.instance_id;
+        let own = now.store.start(&Caller::anonymous(), new_instance(&own.id, Some("own key"), vec![])).await.unwrap().instance_id;
         let earlier = make().await;
         migrate_schema_to(&earlier.url, version).await.unwrap();
         copy(&now, &earlier).await;
@@ -145,12 +146,27 @@ async fn a_running_batch_is_finished_after(make: impl AsyncFn() -> EmptyDatabase
         }
         let migrated = watcher.texts(&format!("SELECT id FROM process_instance WHERE definition_id = '{TARGET}'")).await;
         assert_eq!(migrated.len(), middle.ids.len(), "from version {version}");
+        found_by_its_key(&store, &mut watcher, &own).await;
         let run = store.run_due_job(&own).await.unwrap();
         assert!(matches!(run, shared::store::RunDue::Ran { .. }), "an instance's own job runs: {run:?}");
         store.close().await;
         drop((worker, watcher));
         earlier.remove().await;
     }
+}
+
+/// Also one that an earlier program starts after the migration, until it ends it.
+async fn found_by_its_key(store: &SqlStore, raw: &mut Raw, id: &str) {
+    let by_key = |like: &str| InstanceQuery { business_key_like: Some(like.to_owned()), ..InstanceQuery::default() };
+    assert_eq!(found(store, &by_key("own%")).await, [id]);
+    let columns = "root_instance, started, definition_id, definition_key, suspended, revision, has_incident, state";
+    let twin =
+        format!("INSERT INTO process_instance (id, business_key, {columns}) SELECT 'twin', 'own twin', {columns} FROM process_instance");
+    raw.execute(&format!("{twin} WHERE id = '{id}'")).await;
+    let keys = "SELECT business_key || ' ' || instance FROM instance_business_key ORDER BY 1";
+    assert_eq!(raw.texts(keys).await, [format!("own key {id}"), "own twin twin".to_owned()]);
+    raw.execute("DELETE FROM process_instance WHERE id = 'twin'").await;
+    assert_eq!(raw.texts(keys).await, [format!("own key {id}")]);
 }
 
 async fn revisions(raw: &mut Raw) -> Vec<(String, i64)> {

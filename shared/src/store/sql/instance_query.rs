@@ -44,8 +44,12 @@ fn condition(sql: &mut Sql, criterion: &Criterion<'_>) -> bool {
         }
         Criterion::Super(id) => sql.with("p.super_instance = ", id),
         Criterion::Sub(id) => sql.with("p.id = (SELECT s.super_instance FROM process_instance s WHERE s.id = ", id).push(")"),
-        Criterion::BusinessKey(key) => sql.with("p.business_key = ", key),
-        Criterion::BusinessKeyLike(pattern) => sql.like("p.business_key", pattern),
+        Criterion::BusinessKey(key) => {
+            sql.with("p.id IN (SELECT k.instance FROM instance_business_key k WHERE k.business_key = ", key).push(")")
+        }
+        Criterion::BusinessKeyLike(pattern) => {
+            sql.push("p.id IN (SELECT k.instance FROM instance_business_key k WHERE ").like("k.business_key", pattern).push(")")
+        }
         Criterion::DefinitionId(id) => sql.with("p.definition_id = ", id),
         Criterion::DefinitionKey(key) => {
             sql.with("p.definition_id IN (SELECT d.id FROM process_definition d WHERE d.key = ", key).push(")")

@@ -35,6 +35,7 @@ impl SqlStore {
                 )
             }));
             rows.extend(variables.iter().map(|v| format!("variable {} {} {} {:?} {:?}", v.id, v.name, v.kind, v.text, v.number)));
+            rows.extend(instance.business_key.iter().map(|key| format!("business key {key}")));
             rows.push(format!(
                 "columns {} {:?} {:?}",
                 instance.definition_id,
@@ -73,6 +74,9 @@ async fn stored_rows(tx: &mut Tx) -> Result<BTreeMap<String, Vec<String>>, Error
             row.optional_float("number")?
         );
         add(row.text("instance")?, text);
+    }
+    for row in tx.all("SELECT * FROM instance_business_key", vec![]).await? {
+        add(row.text("instance")?, format!("business key {}", row.text("business_key")?));
     }
     for row in tx.all("SELECT id, definition_id, has_incident, wake_at FROM process_instance", vec![]).await? {
         let text = format!("columns {} {:?} {:?}", row.text("definition_id")?, row.bool("has_incident")?, row.optional_int("wake_at")?);
