@@ -42,6 +42,13 @@ impl Differences {
         self.variables_new.extend(new.into_iter().map(|v| (owner.to_owned(), v.clone())));
     }
 
+    pub(crate) fn append(&mut self, more: Self) {
+        self.waiting_gone.extend(more.waiting_gone);
+        self.waiting_new.extend(more.waiting_new);
+        self.variables_gone.extend(more.variables_gone);
+        self.variables_new.extend(more.variables_new);
+    }
+
     pub(crate) async fn write(self, tx: &mut Tx) -> Result<(), Error> {
         remove(tx, "waiting", "owner", "element", &self.waiting_gone).await?;
         remove(tx, "variable_index", "instance", "variable", &self.variables_gone).await?;

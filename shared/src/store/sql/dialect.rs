@@ -73,11 +73,33 @@ impl Columns {
         }
     }
 
+    /// What differs from row to row as arrays, the rest beside them.
     fn unnested(self, first: usize) -> (String, Vec<Value>) {
-        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
-        let arrays: Vec<String> = self.0.iter().enumerate().map(|(i, (_, c))| format!("${}::{}[]", first + i, type_of(c))).collect();
-        let sql = format!("(SELECT * FROM unnest({}) AS unnested({}))", arrays.join(", "), names.join(", "));
-        (sql, self.0.into_iter().map(|(_, column)| Value::Column(column)).collect())
+        let rows = self.rows();
+        let (mut names, mut arrays, mut columns, mut values) = (vec![], vec![], vec![], vec![]);
+        for (name, column) in self.0 {
+            let (parameter, kind) = (first + values.len(), type_of(&column));
+            match column {
+                Column::Same(value, _) => {
+                    columns.push(format!("${parameter}::{kind} AS {name}"));
+                    values.push(*value);
+                }
+                array => {
+                    names.push(name);
+                    arrays.push(format!("${parameter}::{kind}[]"));
+                    columns.push(name.to_owned());
+                    values.push(Value::Column(array));
+                }
+            }
+        }
+        let from = if arrays.is_empty() {
+            let parameter = first + values.len();
+            values.push(Value::from(rows));
+            format!("generate_series(1, ${parameter}::bigint)")
+        } else {
+            format!("unnest({}) AS unnested({})", arrays.join(", "), names.join(", "))
+        };
+        (format!("(SELECT {} FROM {from})", columns.join(", ")), values)
     }
 
     fn listed(self, first: usize) -> (String, Vec<Value>) {
@@ -95,6 +117,12 @@ fn type_of(column: &Column) -> &'static str {
         Column::Ints(_) => "bigint",
         Column::Bools(_) => "boolean",
         Column::Floats(_) => "float8",
+        Column::Same(value, _) => match **value {
+            Value::Int(_) => "bigint",
+            Value::Bool(_) => "boolean",
+            Value::Float(_) => "float8",
+            Value::Text(_) | Value::Bytes(_) | Value::Texts(_) | Value::Ints(_) | Value::Column(_) => "text",
+        },
     }
 }
 
@@ -113,5 +141,31 @@ mod tests {
             render(Dialect::Sqlite, sql),
             "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM run WHERE id IN (SELECT value FROM json_each($2)) "
         );
+    }
+
+    #[test]
+    fn what_all_rows_share_is_sent_once() {
+        let columns = || {
+            Columns(vec![
+                ("id", Column::texts(["a", "b"])),
+                ("at", Column::same(7_i64, 2)),
+                ("key", Column::texts(["k", "k"]).collapsed()),
+                ("due", Column::optional_ints([None, None]).collapsed()),
+                ("n", Column::ints([1, 2]).collapsed()),
+            ])
+        };
+        let (sql, values) = columns().source(Dialect::Postgres, 1);
+        let expected = "(SELECT id, $2::bigint AS at, $3::text AS key, $4::bigint AS due, n \
+                        FROM unnest($1::text[], $5::bigint[]) AS unnested(id, n))";
+        assert_eq!((sql.as_str(), values.len()), (expected, 5));
+        let (_, values) = columns().source(Dialect::Sqlite, 1);
+        assert!(matches!(&values[..], [Value::Text(Some(list))] if list == r#"[["a",7,"k",null,1],["b",7,"k",null,2]]"#), "{values:?}");
+    }
+
+    #[test]
+    fn rows_that_share_everything_are_as_many() {
+        let (sql, values) = Columns(vec![("at", Column::same(7_i64, 2))]).source(Dialect::Postgres, 3);
+        assert_eq!(sql, "(SELECT $3::bigint AS at FROM generate_series(1, $4::bigint))");
+        assert!(matches!(values[..], [Value::Int(Some(7)), Value::Int(Some(2))]), "{values:?}");
     }
 }

@@ -32,7 +32,7 @@ impl SqlStore {
     pub(crate) async fn run_one_due_job(&self, id: &str, token: Option<&str>) -> Result<RunDue, Error> {
         let verb = Verb::named("run_due_job");
         let mut tx = self.write(verb).await?;
-        let Some(stored) = load_instances(&mut tx, &[id.to_owned()], Lock::None).await?.pop() else { return Ok(RunDue::Gone) };
+        let Some(stored) = load_instances(&mut tx, vec![id.to_owned()], Lock::None).await?.pop() else { return Ok(RunDue::Gone) };
         let now = tx.now().await?;
         let Some((job, retries)) = derived::next_due(&stored.instance, now).map(|job| (job.id.clone(), job.retries)) else {
             // Woken for nothing: it is looked at again when a job may run, if one may.

@@ -39,7 +39,7 @@ fn column(sort: InstanceSort) -> &'static str {
 impl SqlStore {
     pub(crate) async fn read_instance(&self, caller: &Caller, id: &str) -> Result<Option<StoredInstance>, Error> {
         let mut tx = self.read(Verb::named("instance")).await?;
-        let found = load_instances(&mut tx, &[id.to_owned()], Lock::None).await?.pop();
+        let found = load_instances(&mut tx, vec![id.to_owned()], Lock::None).await?.pop();
         Ok(found.filter(|stored| caller.sees(stored.instance.tenant_id.as_deref())))
     }
 

@@ -6,6 +6,7 @@
 //! SQL never leaves this module, and nothing outside learns which database it is.
 
 mod batch;
+mod bind;
 mod commands;
 mod connect;
 mod definitions;
@@ -21,6 +22,7 @@ mod history;
 mod history_rows;
 pub(crate) mod instance_query;
 pub(crate) mod instance_rows;
+mod instance_writes;
 mod instances;
 mod job_definitions;
 mod job_log_rows;

@@ -107,7 +107,7 @@ impl SqlStore {
 
 /// A task of a running instance: the instance's document, locked.
 async fn task_of_instance(tx: &mut Tx, task: &str) -> Result<Option<Instance>, Error> {
-    let found = load_instances(tx, &[id::base_of(task)], Lock::Update).await?.pop();
+    let found = load_instances(tx, vec![id::base_of(task)], Lock::Update).await?.pop();
     Ok(found.map(|stored| stored.instance).filter(|i| i.tasks.iter().any(|t| t.id == task)))
 }
 

@@ -3,16 +3,13 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Database, Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::error::mapped;
 use super::value::RowOf;
-use super::{Backend, Column, Columns, Row, SLOW, STATEMENT_TIMEOUT, SqlStore, Value, Verb, dialect, params};
+use super::{Backend, Columns, Row, SLOW, STATEMENT_TIMEOUT, SqlStore, Value, Verb, bind, dialect, params};
 use crate::clock::Millis;
 use crate::fail_point::{self, Asked, Boundary, reach};
 use crate::store::Error;
@@ -196,12 +193,12 @@ impl Tx {
         let rendered = dialect::render(self.dialect(), sql);
         match self {
             Self::Postgres(tx) => {
-                let rows = bind_postgres(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                let rows = bind::postgres(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
                 tx.answered(sql)?;
                 Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Postgres(row) }).collect())
             }
             Self::Sqlite(tx) => {
-                let rows = bind_sqlite(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
+                let rows = bind::sqlite(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
                 tx.answered(sql)?;
                 Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Sqlite(row) }).collect())
             }
@@ -224,8 +221,8 @@ impl Tx {
         let verb = self.verb();
         let rendered = dialect::render(self.dialect(), sql);
         let done = match self {
-            Self::Postgres(tx) => bind_postgres(rendered, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
-            Self::Sqlite(tx) => bind_sqlite(rendered, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Self::Postgres(tx) => bind::postgres(rendered, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Self::Sqlite(tx) => bind::sqlite(rendered, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
         };
         let rows = done.map_err(|e| mapped(verb, e))?;
         match self {
@@ -281,35 +278,4 @@ impl Tx {
             Self::Sqlite(open) => open.commit().await,
         }
     }
-}
-
-fn bind_postgres(sql: String, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
-    values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
-        Value::Text(v) => query.bind(v),
-        Value::Int(v) => query.bind(v),
-        Value::Bool(v) => query.bind(v),
-        Value::Float(v) => query.bind(v),
-        Value::Bytes(v) => query.bind(v),
-        Value::Texts(v) => query.bind(v),
-        Value::Ints(v) => query.bind(v),
-        Value::Column(Column::Texts(v)) => query.bind(v),
-        Value::Column(Column::Ints(v)) => query.bind(v),
-        Value::Column(Column::Bools(v)) => query.bind(v),
-        Value::Column(Column::Floats(v)) => query.bind(v),
-    })
-}
-
-fn bind_sqlite(sql: String, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    let list = |v: serde_json::Result<String>| v.unwrap_or_default();
-    values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
-        Value::Text(v) => query.bind(v),
-        Value::Int(v) => query.bind(v),
-        Value::Bool(v) => query.bind(v),
-        Value::Float(v) => query.bind(v),
-        Value::Bytes(v) => query.bind(v),
-        Value::Texts(v) => query.bind(list(serde_json::to_string(&v))),
-        Value::Ints(v) => query.bind(list(serde_json::to_string(&v))),
-        // Columns reach SQLite as one JSON list (`Columns::source`), never one by one.
-        Value::Column(_) => query.bind(None::<String>),
-    })
 }

@@ -28,6 +28,26 @@ pub(crate) enum Column {
     Ints(Vec<Option<i64>>),
     Bools(Vec<Option<bool>>),
     Floats(Vec<Option<f64>>),
+    /// A text, integer, boolean or float that stands in this many rows: PostgreSQL is sent it once.
+    Same(Box<Value>, usize),
+}
+
+impl Value {
+    /// About how many bytes it takes in a message to PostgreSQL.
+    pub(crate) fn size(&self) -> usize {
+        /// Length of an item, or its value.
+        const ITEM: usize = 12;
+        ITEM * 2
+            + match self {
+                Self::Text(text) => text.as_ref().map_or(0, String::len),
+                Self::Bytes(bytes) => bytes.as_ref().map_or(0, Vec::len),
+                Self::Texts(list) => list.iter().map(|t| t.len() + ITEM).sum(),
+                Self::Column(Column::Texts(list)) => list.iter().map(|t| t.as_ref().map_or(0, String::len) + ITEM).sum(),
+                Self::Column(column) => column.len() * ITEM,
+                Self::Ints(list) => list.len() * ITEM,
+                Self::Int(_) | Self::Bool(_) | Self::Float(_) => 0,
+            }
+    }
 }
 
 /// `params![a, b]`: the values of `$1`, `$2`.
@@ -124,12 +144,21 @@ impl Column {
 
     /// The same value in each of `n` rows.
     pub(crate) fn same(value: impl Into<Value>, n: usize) -> Self {
-        match value.into() {
-            Value::Int(i) => Self::Ints(vec![i; n]),
-            Value::Bool(b) => Self::Bools(vec![b; n]),
-            Value::Float(f) => Self::Floats(vec![f; n]),
-            Value::Text(t) => Self::Texts(vec![t; n]),
-            _ => Self::Texts(vec![None; n]),
+        Self::Same(Box::new(value.into()), n)
+    }
+
+    /// What it is, as [`Column::Same`] if it has one value in all rows.
+    pub(crate) fn collapsed(self) -> Self {
+        let one = match &self {
+            Self::Texts(c) => only(c).map(Value::Text),
+            Self::Ints(c) => only(c).map(Value::Int),
+            Self::Bools(c) => only(c).map(Value::Bool),
+            Self::Floats(c) => only(c).map(Value::Float),
+            Self::Same(..) => None,
+        };
+        match one {
+            Some(value) => Self::same(value, self.len()),
+            None => self,
         }
     }
 
@@ -139,6 +168,7 @@ impl Column {
             Self::Ints(c) => c.len(),
             Self::Bools(c) => c.len(),
             Self::Floats(c) => c.len(),
+            Self::Same(_, n) => *n,
         }
     }
 
@@ -149,8 +179,21 @@ impl Column {
             Self::Ints(c) => c.get(at).copied().flatten().into(),
             Self::Bools(c) => c.get(at).copied().flatten().map(i64::from).into(),
             Self::Floats(c) => c.get(at).copied().flatten().into(),
+            Self::Same(value, _) => match &**value {
+                Value::Text(text) => text.clone().into(),
+                Value::Int(int) => (*int).into(),
+                Value::Bool(bool) => bool.map(i64::from).into(),
+                Value::Float(float) => (*float).into(),
+                Value::Bytes(_) | Value::Texts(_) | Value::Ints(_) | Value::Column(_) => serde_json::Value::Null,
+            },
         }
     }
+}
+
+/// The value that all have.
+fn only<T: PartialEq + Clone>(values: &[T]) -> Option<T> {
+    let (first, rest) = values.split_first()?;
+    rest.iter().all(|value| value == first).then(|| first.clone())
 }
 
 /// One row of an answer. Columns are read by name.
@@ -218,10 +261,18 @@ impl Row {
         Ok(i32::try_from(self.int(column)?).unwrap_or(i32::MAX))
     }
 
+    /// A text, where it lies.
+    pub(crate) fn str(&self, column: &str) -> Result<&str, Error> {
+        match &self.row {
+            RowOf::Postgres(row) => row.try_get(column),
+            RowOf::Sqlite(row) => row.try_get_unchecked(column),
+        }
+        .map_err(|e| mapped(self.verb, e))
+    }
+
     /// A column that holds JSON text.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, column: &str) -> Result<T, Error> {
-        let text = self.text(column)?;
-        serde_json::from_str(&text).map_err(|e| super::corrupt("column", column, &e))
+        serde_json::from_str(self.str(column)?).map_err(|e| super::corrupt("column", column, &e))
     }
 }
 

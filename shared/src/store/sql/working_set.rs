@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::instance_rows::{Change, Head, Lock, New, insert_instances, load_instances, write_instances};
+use super::instance_rows::{Head, Lock, New, insert_instances, load_instances};
+use super::instance_writes::{Change, write_instances};
 use super::models::{Models, Settings};
 use super::{Dialect, Tx, corrupt};
 use crate::clock::Millis;
@@ -83,7 +84,7 @@ impl<'a> WorkingSet<'a> {
 
     async fn read_with(&mut self, tx: &mut Tx, ids: &BTreeSet<String>, lock: Lock) -> Result<(), Error> {
         let ids: Vec<String> = ids.iter().cloned().collect();
-        for stored in load_instances(tx, &ids, lock).await? {
+        for stored in load_instances(tx, ids, lock).await? {
             self.admit(tx, stored).await?;
         }
         Ok(())
@@ -103,7 +104,7 @@ impl<'a> WorkingSet<'a> {
         if let Some(member) = self.members.get(id) {
             return Ok(!member.ended);
         }
-        let Some(stored) = load_instances(tx, &[id.to_owned()], Lock::None).await?.pop() else { return Ok(false) };
+        let Some(stored) = load_instances(tx, vec![id.to_owned()], Lock::None).await?.pop() else { return Ok(false) };
         if tx.dialect() == Dialect::Postgres {
             self.unlocked.insert(id.to_owned());
         }
@@ -194,7 +195,7 @@ impl<'a> WorkingSet<'a> {
             .filter(|m| m.head.is_none())
             .map(|m| New { instance: &m.instance, ended: m.ended, definition_key: &m.definition.key, closed: &m.closed })
             .collect();
-        let changes: Vec<Change<'_>> = touched()
+        let changes: Vec<Change<'_, '_>> = touched()
             .filter_map(|m| {
                 let head = m.head.as_ref()?;
                 Some(Change { head, instance: &m.instance, ended: m.ended, definition_key: &m.definition.key, closed: &m.closed })

@@ -13,7 +13,8 @@ use crate::process::definition::ProcessDefinition;
 use crate::process::history::Closed;
 use crate::process::instance::Instance;
 use crate::runner::Request;
-use crate::store::sql::instance_rows::{Change, Head, Lock, load_instances, write_instances};
+use crate::store::sql::instance_rows::{Head, Lock, load_instances};
+use crate::store::sql::instance_writes::{Change, Write, write_all};
 use crate::store::sql::models::Settings;
 use crate::store::sql::working_set::{Member, Surroundings, WorkingSet};
 use crate::store::sql::{SqlStore, Tx, params};
@@ -53,21 +54,23 @@ impl SqlStore {
         decide: &dyn Decide,
     ) -> Result<(), Error> {
         let mut definitions = self.hold_definitions(tx, attempts).await?;
-        let all: BTreeSet<String> = attempts.iter().flat_map(instances_of).map(Cow::into_owned).collect();
+        let mut all: Vec<String> = attempts.iter().flat_map(instances_of).map(Cow::into_owned).collect();
+        all.sort();
+        all.dedup();
         if fail_point::COMPILED {
             all.iter().try_for_each(|id| tx.meet(Boundary::Instance, id))?;
         }
-        let mut held = hold(tx, &all, Lock::None, attempts).await?;
+        let mut held = hold(tx, all, Lock::None, attempts).await?;
         self.find_current(tx, attempts, &held, &mut definitions).await?;
         self.decide_items(now, attempts, None, &mut held, &definitions, decide);
-        let missed = write(tx, &held, &definitions).await?;
+        let missed = write(tx, &mut held, &definitions).await?;
         if !missed.is_empty() {
             // Changed between reading and writing: once more under their locks, which nothing can miss.
             let missed: BTreeSet<String> = missed.into_iter().collect();
-            let mut again = hold(tx, &missed, Lock::Update, attempts).await?;
+            let mut again = hold(tx, missed.iter().cloned().collect(), Lock::Update, attempts).await?;
             self.find_current(tx, attempts, &again, &mut definitions).await?;
             self.decide_items(now, attempts, Some(&missed), &mut again, &definitions, decide);
-            if !write(tx, &again, &definitions).await?.is_empty() {
+            if !write(tx, &mut again, &definitions).await?.is_empty() {
                 return Err(Error::Collision { verb: tx.verb(), source: None });
             }
             held.retain(|id, _| !missed.contains(id));
@@ -224,16 +227,18 @@ fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
     }
 }
 
-async fn hold(tx: &mut Tx, ids: &BTreeSet<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
+async fn hold(tx: &mut Tx, ids: Vec<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
     let mut uses: HashMap<Cow<'_, str>, usize> = HashMap::new();
-    for id in attempts.iter().flat_map(instances_of) {
-        *uses.entry(id).or_default() += 1;
+    // As many items as instances: each is used once, as nearly always.
+    if attempts.iter().map(|a| a.claimed.ids.len()).sum::<usize>() > ids.len() {
+        for id in attempts.iter().flat_map(instances_of) {
+            *uses.entry(id).or_default() += 1;
+        }
     }
-    let wanted: Vec<String> = ids.iter().cloned().collect();
-    let mut held = HashMap::with_capacity(wanted.len());
-    for stored in load_instances(tx, &wanted, lock).await? {
+    let mut held = HashMap::with_capacity(ids.len());
+    for stored in load_instances(tx, ids, lock).await? {
         let head = Head::of(&stored);
-        let uses = uses.get(stored.instance.id.as_str()).copied().unwrap_or_default();
+        let uses = uses.get(stored.instance.id.as_str()).copied().unwrap_or(1);
         let one = Held {
             head,
             definition_key: stored.definition_key,
@@ -249,19 +254,17 @@ async fn hold(tx: &mut Tx, ids: &BTreeSet<String>, lock: Lock, attempts: &[Attem
     Ok(held)
 }
 
-/// Those that ask nothing of others, in one statement. Gives the ids that were missed.
-async fn write(tx: &mut Tx, held: &HashMap<String, Held>, definitions: &Definitions) -> Result<HashSet<String>, Error> {
-    let mut changed: Vec<&Held> = held.values().filter(|h| h.changed && h.requests.is_empty()).collect();
+/// Those that ask nothing of others, in one statement; they are let go. Gives the ids that were missed.
+async fn write(tx: &mut Tx, held: &mut HashMap<String, Held>, definitions: &Definitions) -> Result<HashSet<String>, Error> {
+    let mut changed: Vec<&mut Held> = held.values_mut().filter(|h| h.changed && h.requests.is_empty()).collect();
     // In the order of ids, so that two workers wait for each other rather than collide.
     changed.sort_by(|a, b| a.head.id.cmp(&b.head.id));
-    let changes: Vec<Change<'_>> = changed
-        .iter()
-        .filter_map(|h| {
-            let instance = h.instance.as_ref()?;
-            let model = definitions.models.get(&instance.definition_id);
-            let definition_key = model.map_or(h.definition_key.as_str(), |m| m.key.as_str());
-            Some(Change { head: &h.head, instance, ended: h.ended, definition_key, closed: &h.closed })
-        })
-        .collect();
-    if changes.is_empty() { Ok(HashSet::new()) } else { write_instances(tx, &changes).await }
+    let mut writes = Vec::with_capacity(changed.len());
+    for Held { head, definition_key, instance, closed, ended, .. } in changed {
+        let Some(instance) = instance.take() else { continue };
+        let model = definitions.models.get(&instance.definition_id);
+        let definition_key = model.map_or(definition_key.as_str(), |m| m.key.as_str());
+        writes.push(Write::of(&Change { head, instance: &instance, ended: *ended, definition_key, closed })?);
+    }
+    if writes.is_empty() { Ok(HashSet::new()) } else { write_all(tx, writes).await }
 }

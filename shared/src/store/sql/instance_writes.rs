@@ -1,0 +1,191 @@
+//! Changed instances written back: all that still have the revision they were read with, in one statement.
+
+use std::collections::HashSet;
+
+use super::derived_rows::{Derived, Differences};
+use super::history_rows::{self, HistoricRow};
+use super::instance_rows::{Head, document};
+use super::job_log_rows::{self, JobLogRow};
+use super::standalone_tasks::{Ended, end_below};
+use super::{Column, Columns, Dialect, Tx, params};
+use crate::process::derived;
+use crate::process::history::Closed;
+use crate::process::instance::Instance;
+use crate::store::Error;
+
+/// One instance to be written.
+#[derive(Clone, Copy)]
+pub(crate) struct Change<'a, 'i> {
+    pub(crate) head: &'a Head,
+    /// As it is afterwards.
+    pub(crate) instance: &'i Instance,
+    /// It has ended: its row goes.
+    pub(crate) ended: bool,
+    /// Key of the definition that it has afterwards.
+    pub(crate) definition_key: &'a str,
+    pub(crate) closed: &'i [Closed],
+}
+
+/// A change as it is written. It borrows nothing of the instance, so that whoever needs that no more lets it go before the
+/// statement is awaited: freed on another thread than it was made on, memory costs several times as much.
+pub(crate) struct Write<'a> {
+    head: &'a Head,
+    /// None: it has ended.
+    row: Option<UpdatedRow<'a>>,
+    differences: Differences,
+    history: Vec<HistoricRow>,
+    jobs: Vec<JobLogRow>,
+    tasks: Vec<Ended>,
+}
+
+impl<'a> Write<'a> {
+    pub(crate) fn of(change: &Change<'a, '_>) -> Result<Self, Error> {
+        let Change { head, instance, ended, definition_key, closed } = *change;
+        let after = if ended { Derived::default() } else { Derived::of(instance) };
+        let mut differences = Differences::default();
+        differences.add(&head.id, instance.tenant_id.as_deref(), &head.derived, &after);
+        Ok(Self {
+            head,
+            row: if ended { None } else { Some(UpdatedRow::of(change)?) },
+            differences,
+            history: history_rows::rows_of(instance, definition_key, closed)?,
+            jobs: job_log_rows::rows_of(instance, definition_key, closed),
+            tasks: closed.iter().filter_map(ended_task).collect(),
+        })
+    }
+}
+
+/// As [`write_all`], of instances that are kept.
+pub(crate) async fn write_instances(tx: &mut Tx, changes: &[Change<'_, '_>]) -> Result<HashSet<String>, Error> {
+    let writes = changes.iter().map(Write::of).collect::<Result<_, _>>()?;
+    write_all(tx, writes).await
+}
+
+/// Writes all that still have the revision they were read with, their derived rows and what they closed.
+/// Gives the ids that were missed: changed or deleted meanwhile; nothing of those is written.
+pub(crate) async fn write_all(tx: &mut Tx, mut writes: Vec<Write<'_>>) -> Result<HashSet<String>, Error> {
+    let (mut rows, mut ended) = (vec![], vec![]);
+    for write in &mut writes {
+        match write.row.take() {
+            Some(row) => rows.push((write.head, row)),
+            None => ended.push(write.head),
+        }
+    }
+    let mut missed = update(tx, rows).await?;
+    missed.extend(remove(tx, &ended).await?);
+    let mut differences = Differences::default();
+    let (mut history, mut jobs, mut tasks) = (vec![], vec![], vec![]);
+    for write in writes.into_iter().filter(|write| missed.is_empty() || !missed.contains(&write.head.id)) {
+        differences.append(write.differences);
+        history.extend(write.history);
+        jobs.extend(write.jobs);
+        tasks.extend(write.tasks);
+    }
+    differences.write(tx).await?;
+    history_rows::insert(tx, &history).await?;
+    job_log_rows::insert(tx, &jobs).await?;
+    end_below(tx, &tasks).await?;
+    Ok(missed)
+}
+
+fn ended_task(closed: &Closed) -> Option<Ended> {
+    match closed {
+        Closed::Task { record, ended, delete_reason } => Some(Ended { id: record.id.clone(), reason: delete_reason.clone(), at: *ended }),
+        _ => None,
+    }
+}
+
+/// The columns that a write sets.
+struct UpdatedRow<'a> {
+    definition_id: String,
+    definition_key: &'a str,
+    wake_at: Option<i64>,
+    has_incident: bool,
+    state: String,
+}
+
+impl<'a> UpdatedRow<'a> {
+    fn of(change: &Change<'a, '_>) -> Result<Self, Error> {
+        Ok(Self {
+            definition_id: change.instance.definition_id.clone(),
+            definition_key: change.definition_key,
+            wake_at: derived::wake_at(change.instance),
+            has_incident: derived::has_incident(change.instance),
+            state: document(change.instance)?,
+        })
+    }
+}
+
+const UPDATE_ONE: &str = "UPDATE process_instance
+    SET definition_id = $3, definition_key = $4, wake_at = $5, wakes = 0, dead_attempts = 0, lease_token = NULL, lease_until = NULL,
+        has_incident = $6, state = $7, revision = revision + 1
+    WHERE id = $1 AND revision = $2";
+
+/// In one statement on PostgreSQL, row by row on SQLite, where that is the faster one. Gives the ids that were missed.
+async fn update(tx: &mut Tx, rows: Vec<(&Head, UpdatedRow<'_>)>) -> Result<HashSet<String>, Error> {
+    if tx.dialect() == Dialect::Postgres {
+        return if rows.is_empty() { Ok(HashSet::new()) } else { update_at_once(tx, rows).await };
+    }
+    let mut missed = HashSet::new();
+    for (head, row) in rows {
+        let values = params![&head.id, head.revision, row.definition_id, row.definition_key, row.wake_at, row.has_incident, row.state];
+        if tx.execute(UPDATE_ONE, values).await? == 0 {
+            missed.insert(head.id.clone());
+        }
+    }
+    Ok(missed)
+}
+
+/// Those of `$1` that this transaction has written.
+const WRITTEN: &str = "SELECT id FROM process_instance WHERE id {in $1} AND xmin::text = (txid_current() % (1::bigint << 32))::text";
+
+/// Most rows of a transaction have the same definition, and no job or incident: that is sent once.
+async fn update_at_once(tx: &mut Tx, rows: Vec<(&Head, UpdatedRow<'_>)>) -> Result<HashSet<String>, Error> {
+    let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
+    let columns = Columns(vec![
+        ("id", Column::texts(ids.iter().copied())),
+        ("revision", Column::ints(rows.iter().map(|(head, _)| head.revision))),
+        ("definition_id", Column::texts(rows.iter().map(|(_, r)| r.definition_id.as_str())).collapsed()),
+        ("definition_key", Column::texts(rows.iter().map(|(_, r)| r.definition_key)).collapsed()),
+        ("wake_at", Column::optional_ints(rows.iter().map(|(_, r)| r.wake_at)).collapsed()),
+        ("has_incident", Column::bools(rows.iter().map(|(_, r)| r.has_incident)).collapsed()),
+        ("state", Column::texts(rows.into_iter().map(|(_, r)| r.state))),
+    ]);
+    let (source, values) = columns.source(tx.dialect(), 1);
+    let sql = format!(
+        "UPDATE process_instance AS p
+         SET definition_id = u.definition_id, definition_key = u.definition_key, wake_at = u.wake_at, wakes = 0, dead_attempts = 0,
+             lease_token = NULL, lease_until = NULL, has_incident = u.has_incident, state = u.state, revision = p.revision + 1
+         FROM {source} AS u
+         WHERE p.id = u.id AND p.revision = u.revision"
+    );
+    let written = tx.execute(&sql, values).await?;
+    if written == ids.len() as u64 { Ok(HashSet::new()) } else { missed_of(tx, &ids, written).await }
+}
+
+/// Which of these the statement before has missed, having written so many.
+async fn missed_of(tx: &mut Tx, ids: &[&str], written: u64) -> Result<HashSet<String>, Error> {
+    let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    let rows = tx.all(WRITTEN, params![&ids]).await?;
+    // One that this transaction has written before, and now missed, cannot be told from one that it has written now.
+    if rows.len() as u64 != written {
+        return Err(Error::Collision { verb: tx.verb(), source: None });
+    }
+    let mut missed = HashSet::from_iter(ids);
+    for row in rows {
+        missed.remove(row.str("id")?);
+    }
+    Ok(missed)
+}
+
+/// Gives the ids that were missed.
+async fn remove(tx: &mut Tx, ended: &[&Head]) -> Result<Vec<String>, Error> {
+    let mut missed = vec![];
+    for head in ended {
+        let values = params![&head.id, head.revision];
+        if tx.execute("DELETE FROM process_instance WHERE id = $1 AND revision = $2", values).await? == 0 {
+            missed.push(head.id.clone());
+        }
+    }
+    Ok(missed)
+}
