@@ -1,6 +1,6 @@
 //! The measure of the machine: the least that a migration of documents in PostgreSQL can be, with nothing of Drover in it.
 //!
-//! A transaction deletes its rows of work, reads 500 small documents (some 600 bytes), changes them in Rust and writes them by one
+//! A transaction deletes its rows of work, reads 500 small documents (some 500 bytes), changes them in Rust and writes them by one
 //! `UPDATE … FROM unnest`; over one or two connections, the better. Drover's floor does that with its own documents, indexes,
 //! history and log. What a core can do changes by the hour on a shared machine: targets in instances a second hold where this
 //! reaches [`FAST`].
