@@ -11,24 +11,34 @@ use shared::work::MigrationDecide;
 
 use crate::herd::Herd;
 
-const PER_TRANSACTION: usize = 500;
+pub const PER_TRANSACTION: usize = 500;
 
-/// Instances a second, with as many transactions at once.
-pub async fn once(store: &Arc<SqlStore>, herd: &mut Herd, at_once: usize) -> Result<f64> {
-    let (configuration, batch) = (Arc::new(herd.configuration()), id::new_base());
-    let parts: Vec<Vec<String>> = herd.ids.chunks(PER_TRANSACTION).map(<[String]>::to_vec).collect();
+/// Instances a second, with as many transactions at once. Each is given its number and the ids of its instances.
+pub async fn rate<W>(ids: &[String], at_once: usize, transaction: impl Fn(usize, Vec<String>) -> W) -> Result<f64>
+where
+    W: Future<Output = Result<()>> + Send + 'static,
+{
+    let parts: Vec<Vec<String>> = ids.chunks(PER_TRANSACTION).map(<[String]>::to_vec).collect();
     let began = Instant::now();
-    futures::stream::iter(parts)
-        .map(|ids| {
-            let (store, configuration, batch) = (Arc::clone(store), Arc::clone(&configuration), batch.clone());
+    futures::stream::iter(parts.into_iter().enumerate())
+        .map(|(number, ids)| {
             // On the runtime's threads, so that two of them can use two cores.
-            let task = tokio::spawn(async move { store.floor_step(&batch, &configuration, &ids, &MigrationDecide).await });
-            async move { anyhow::Ok(task.await??) }
+            let task = tokio::spawn(transaction(number, ids));
+            async move { task.await? }
         })
         .buffer_unordered(at_once)
         .try_collect::<Vec<()>>()
         .await?;
-    let rate = f64::from(herd.size) / began.elapsed().as_secs_f64();
+    Ok(ids.len() as f64 / began.elapsed().as_secs_f64())
+}
+
+pub async fn once(store: &Arc<SqlStore>, herd: &mut Herd, at_once: usize) -> Result<f64> {
+    let (configuration, batch) = (Arc::new(herd.configuration()), id::new_base());
+    let transaction = |_, ids: Vec<String>| {
+        let (store, configuration, batch) = (Arc::clone(store), Arc::clone(&configuration), batch.clone());
+        async move { Ok(store.floor_step(&batch, &configuration, &ids, &MigrationDecide).await?) }
+    };
+    let rate = rate(&herd.ids, at_once, transaction).await?;
     herd.moved();
     Ok(rate)
 }

@@ -5,20 +5,17 @@
 //! history and log. What a core can do changes by the hour on a shared machine: targets in instances a second hold where this
 //! reaches [`FAST`].
 
-use std::time::Instant;
-
 use anyhow::Result;
-use futures::stream::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use crate::floor::{self, PER_TRANSACTION};
 use crate::usage;
 
 /// Instances a second of the prototype on a machine that targets are meant for.
 pub const FAST: f64 = 50_000.0;
 
-const PER_TRANSACTION: usize = 500;
 /// Instances to one row of work, as in a run.
 const PER_JOB: usize = 100;
 
@@ -109,18 +106,10 @@ impl Prototype {
         self.version += 1;
         let target = format!("v:{}", self.version);
         let cpu = || usage::cpu(database) + usage::cpu(std::process::id());
-        let (before, began) = (cpu(), Instant::now());
-        futures::stream::iter(self.ids.chunks(PER_TRANSACTION).map(<[String]>::to_vec).enumerate().collect::<Vec<_>>())
-            .map(|(part, ids)| {
-                let task = tokio::spawn(transaction(self.pool.clone(), part, ids, target.clone()));
-                async move { task.await? }
-            })
-            .buffer_unordered(at_once)
-            .try_collect::<Vec<()>>()
-            .await?;
-        let size = self.ids.len() as f64;
-        let per_second = size / began.elapsed().as_secs_f64();
-        Ok(Ran { per_second, cpu_us: (cpu() - before) * 1e6 / size })
+        let before = cpu();
+        let one = |part, ids| transaction(self.pool.clone(), part, ids, target.clone());
+        let per_second = floor::rate(&self.ids, at_once, one).await?;
+        Ok(Ran { per_second, cpu_us: (cpu() - before) * 1e6 / self.ids.len() as f64 })
     }
 
     pub async fn drop(self) -> Result<()> {

@@ -11,7 +11,8 @@ use crate::rest::Rest;
 use crate::usage;
 
 const LOOK: Duration = Duration::from_millis(25);
-const TIMEOUT: Duration = Duration::from_secs(1_800);
+/// The longest that a batch may take.
+pub const TIMEOUT: Duration = Duration::from_secs(1_800);
 
 pub struct Ran {
     pub seconds: f64,
