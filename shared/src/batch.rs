@@ -18,8 +18,9 @@ pub const MAX_INVOCATIONS_PER_BATCH_JOB: u32 = 10_000;
 pub const MAX_IDS_PER_SEED: u64 = 50_000;
 /// The most instances that may be outstanding over all batches.
 pub const MAX_WINDOW: u64 = 100_000;
-/// Over which time the fleet's finished instances are counted for the window.
-pub const WINDOW_MS: Millis = 3_000;
+/// Over which time the fleet's finished instances are counted for the window. A batch submitted now waits behind twice of it:
+/// four seconds of work, when the fleet is as fast as it was.
+pub const WINDOW_MS: Millis = 2_000;
 /// How far ahead of now `wake_at` of a new run lies: how long a lost wake goes unseen.
 pub const FIRST_WAKE_MS: Millis = 15_000;
 /// Jobs due later than this from now are not outstanding.
@@ -142,8 +143,8 @@ impl BatchFacts {
     }
 }
 
-/// One batch's share of the window in instances: twice what the fleet finished in the last 3 s, at least a chunk and
-/// at most [`MAX_WINDOW`], shared by the active batches, at least a run each (design §7.2).
+/// One batch's share of the window in instances: twice what the fleet finished in the last [`WINDOW_MS`], at least a
+/// chunk and at most [`MAX_WINDOW`], shared by the active batches, at least a run each (design §7.2).
 #[must_use]
 pub fn window_share(finished: u64, active_batches: u64, chunk_instances: u64, run_instances: u64) -> u64 {
     let whole = finished.saturating_mul(2).max(chunk_instances).min(MAX_WINDOW.max(chunk_instances));

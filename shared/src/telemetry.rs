@@ -95,7 +95,7 @@ fn describe() {
     describe_gauge!("drover_batch_instances", "Instances of all batches, by state");
     describe_gauge!("drover_queue_messages", "Messages in a queue, as far as it can tell");
     describe_gauge!("drover_worker_up", "Worker heard of in the last 15 s, by role");
-    describe_gauge!("drover_finished_recently", "Instances that the fleet finished in the last 3 s");
+    describe_gauge!("drover_finished_recently", "Instances that the fleet finished in the last 2 s");
     describe_counter!("drover_loop_iterations_total", "Iterations of a loop, by loop and result");
     describe_gauge!("drover_loop_running", "Is an iteration of the loop under way");
     describe_histogram!("drover_loop_seconds", Unit::Seconds, "One iteration of a loop");

@@ -126,7 +126,7 @@ pub struct WorkerRow {
     /// Set by the database when written.
     pub heartbeat: Millis,
     pub current: Option<String>,
-    /// Instances finished in the last 3 s.
+    /// Instances finished in the last [`crate::batch::WINDOW_MS`].
     pub finished_recently: u64,
     pub last_error: Option<String>,
 }
