@@ -78,7 +78,7 @@ fn variable_columns(rows: &[(String, IndexedVariable)]) -> Columns {
         ("name", Column::texts(rows.iter().map(|(_, v)| v.name.clone()))),
         ("type", Column::texts(rows.iter().map(|(_, v)| v.kind.clone()))),
         ("text", Column::optional_texts(rows.iter().map(|(_, v)| v.text.clone()))),
-        ("number", Column::Floats(rows.iter().map(|(_, v)| v.number).collect())),
+        ("number", Column::optional_floats(rows.iter().map(|(_, v)| v.number))),
     ])
 }
 

@@ -9,7 +9,7 @@
 //! | `{least}`, `{greatest}` | of two values |
 //! | `{like}` | case-sensitive LIKE with backslash as escape, between two texts |
 
-use super::{Column, Dialect, Value};
+use super::{Array, Column, Dialect, Scalar, Value};
 use crate::job::WorkRef;
 
 /// The text for one database.
@@ -82,13 +82,13 @@ impl Columns {
             match column {
                 Column::Same(value, _) => {
                     columns.push(format!("${parameter}::{kind} AS {name}"));
-                    values.push(*value);
+                    values.push(Value::Scalar(value));
                 }
-                array => {
+                Column::Each(array) => {
                     names.push(name);
                     arrays.push(format!("${parameter}::{kind}[]"));
                     columns.push(name.to_owned());
-                    values.push(Value::Column(array));
+                    values.push(Value::Array(array));
                 }
             }
         }
@@ -113,16 +113,10 @@ impl Columns {
 
 fn type_of(column: &Column) -> &'static str {
     match column {
-        Column::Texts(_) => "text",
-        Column::Ints(_) => "bigint",
-        Column::Bools(_) => "boolean",
-        Column::Floats(_) => "float8",
-        Column::Same(value, _) => match **value {
-            Value::Int(_) => "bigint",
-            Value::Bool(_) => "boolean",
-            Value::Float(_) => "float8",
-            Value::Text(_) | Value::Bytes(_) | Value::Texts(_) | Value::Ints(_) | Value::Column(_) => "text",
-        },
+        Column::Each(Array::Texts(_)) | Column::Same(Scalar::Text(_), _) => "text",
+        Column::Each(Array::Ints(_)) | Column::Same(Scalar::Int(_), _) => "bigint",
+        Column::Each(Array::Bools(_)) | Column::Same(Scalar::Bool(_), _) => "boolean",
+        Column::Each(Array::Floats(_)) | Column::Same(Scalar::Float(_), _) => "float8",
     }
 }
 
@@ -159,13 +153,16 @@ mod tests {
                         FROM unnest($1::text[], $5::bigint[]) AS unnested(id, n))";
         assert_eq!((sql.as_str(), values.len()), (expected, 5));
         let (_, values) = columns().source(Dialect::Sqlite, 1);
-        assert!(matches!(&values[..], [Value::Text(Some(list))] if list == r#"[["a",7,"k",null,1],["b",7,"k",null,2]]"#), "{values:?}");
+        assert!(
+            matches!(&values[..], [Value::Scalar(Scalar::Text(Some(list)))] if list == r#"[["a",7,"k",null,1],["b",7,"k",null,2]]"#),
+            "{values:?}"
+        );
     }
 
     #[test]
     fn rows_that_share_everything_are_as_many() {
         let (sql, values) = Columns(vec![("at", Column::same(7_i64, 2))]).source(Dialect::Postgres, 3);
         assert_eq!(sql, "(SELECT $3::bigint AS at FROM generate_series(1, $4::bigint))");
-        assert!(matches!(values[..], [Value::Int(Some(7)), Value::Int(Some(2))]), "{values:?}");
+        assert!(matches!(values[..], [Value::Scalar(Scalar::Int(Some(7))), Value::Scalar(Scalar::Int(Some(2)))]), "{values:?}");
     }
 }

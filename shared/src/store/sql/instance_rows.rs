@@ -99,7 +99,7 @@ pub(crate) async fn insert_instances(tx: &mut Tx, new: &[New<'_>]) -> Result<boo
 
 /// Gives how many were inserted.
 async fn insert(tx: &mut Tx, new: &[&New<'_>]) -> Result<usize, Error> {
-    let text = |of: for<'n> fn(&'n New<'_>) -> &'n str| Column::Texts(new.iter().map(|n| Some(of(n).to_owned())).collect());
+    let text = |of: for<'n> fn(&'n New<'_>) -> &'n str| Column::texts(new.iter().map(|n| of(n)));
     let optional = |of: fn(&Instance) -> &Option<String>| Column::optional_texts(new.iter().map(|n| of(n.instance).clone()));
     let roots = new.iter().map(|n| n.instance.root_instance.clone().unwrap_or_else(|| n.instance.id.clone()));
     let states: Vec<String> = new.iter().map(|n| document(n.instance)).collect::<Result<_, _>>()?;

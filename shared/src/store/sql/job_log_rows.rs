@@ -48,7 +48,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[JobLogRow]) -> Result<(), Error>
     if rows.is_empty() {
         return Ok(());
     }
-    let text = |of: fn(&JobLogRow) -> &str| Column::Texts(rows.iter().map(|r| Some(of(r).to_owned())).collect());
+    let text = |of: fn(&JobLogRow) -> &str| Column::texts(rows.iter().map(of));
     let optional = |of: fn(&JobLogRow) -> Option<String>| Column::optional_texts(rows.iter().map(of));
     // What failed is kept on the job; other events say nothing of an earlier failure.
     let of_failure = |of: fn(&InstanceJob) -> &Option<String>| {

@@ -7,6 +7,7 @@
 
 mod batch;
 mod bind;
+mod column;
 mod commands;
 mod connect;
 mod definitions;
@@ -48,6 +49,7 @@ mod working_set;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use column::{Array, Column};
 pub use connect::{StoreOptions, open_sql};
 pub(crate) use dialect::{Columns, works};
 pub(crate) use error::{corrupt, may_write};
@@ -58,7 +60,7 @@ pub use schema::{Schema, SchemaStatus, migrate_schema, schema_status};
 use sqlx::{PgPool, SqlitePool};
 use tokio::sync::Semaphore;
 pub(crate) use tx::{Dialect, Tx};
-pub(crate) use value::{Column, Row, Value, clean, params};
+pub(crate) use value::{Row, Scalar, Value, clean, params};
 
 /// Longest a statement of a worker's or a caller's ordinary verb may take.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -266,5 +266,5 @@ async fn write(tx: &mut Tx, held: &mut HashMap<String, Held>, definitions: &Defi
         let definition_key = model.map_or(definition_key.as_str(), |m| m.key.as_str());
         writes.push(Write::of(&Change { head, instance: &instance, ended: *ended, definition_key, closed })?);
     }
-    if writes.is_empty() { Ok(HashSet::new()) } else { write_all(tx, writes).await }
+    write_all(tx, writes).await
 }
