@@ -36,6 +36,9 @@ impl Head {
     }
 }
 
+/// Bytes that most documents fit into: a buffer that grows as one is written would copy it again and again.
+const DOCUMENT_ROOM: usize = 2_048;
+
 /// The columns that [`read`] reads, from a table named `p`.
 pub(crate) const SELECT_INSTANCES: &str = "SELECT p.id, p.definition_key, p.suspended, p.revision, p.state FROM process_instance p";
 
@@ -61,7 +64,9 @@ pub(crate) fn read(row: &Row) -> Result<StoredInstance, Error> {
 }
 
 pub(super) fn document(instance: &Instance) -> Result<String, Error> {
-    serde_json::to_string(instance).map_err(|e| corrupt("process instance", &instance.id, &e))
+    let mut text = Vec::with_capacity(DOCUMENT_ROOM);
+    serde_json::to_writer(&mut text, instance).map_err(|e| corrupt("process instance", &instance.id, &e))?;
+    String::from_utf8(text).map_err(|e| corrupt("process instance", &instance.id, &e))
 }
 
 /// A new instance, after its start.
