@@ -32,6 +32,7 @@ where
     Ok(ids.len() as f64 / began.elapsed().as_secs_f64())
 }
 
+/// The floor's [`rate`] over all of the herd.
 pub async fn once(store: &Arc<SqlStore>, herd: &mut Herd, at_once: usize) -> Result<f64> {
     let (configuration, batch) = (Arc::new(herd.configuration()), id::new_base());
     let transaction = |_, ids: Vec<String>| {

@@ -11,8 +11,7 @@ use crate::rest::Rest;
 use crate::usage;
 
 const LOOK: Duration = Duration::from_millis(25);
-/// The longest that a batch may take.
-pub const TIMEOUT: Duration = Duration::from_secs(1_800);
+const TIMEOUT: Duration = Duration::from_secs(1_800);
 
 pub struct Ran {
     pub seconds: f64,
@@ -33,10 +32,15 @@ pub fn id_of(batch: &Value) -> Result<String> {
 
 /// Waits for the end of a batch.
 pub async fn finished(rest: &Rest, batch: &str) -> Result<()> {
+    until(LOOK, batch, async || rest.is_finished(batch).await).await
+}
+
+/// Waits until a batch is as far as that.
+pub async fn until(look: Duration, batch: &str, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> {
     let began = Instant::now();
-    while !rest.is_finished(batch).await? {
-        anyhow::ensure!(began.elapsed() < TIMEOUT, "batch {batch} does not finish");
-        tokio::time::sleep(LOOK).await;
+    while !is_so().await? {
+        anyhow::ensure!(began.elapsed() < TIMEOUT, "batch {batch} does not get on");
+        tokio::time::sleep(look).await;
     }
     Ok(())
 }

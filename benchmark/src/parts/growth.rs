@@ -1,7 +1,7 @@
 //! How cost grows: ten times and a hundred times as many instances, time per instance of the largest against the smallest, which
 //! are measured by turns. In the middle of the largest a batch of ten is submitted, and must not wait for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -43,6 +43,7 @@ pub async fn run(plan: &Plan, fleet: &Fleet, report: &mut Report, wanted: bool) 
     let mut big = load(fleet, largest).await?;
     against_each_other(plan, fleet, &mut small, &mut big, report).await?;
     small_in_the_middle(fleet, &mut big, report).await?;
+    memory(fleet, largest, report)?;
     Ok(big)
 }
 
@@ -58,7 +59,10 @@ async fn alone(plan: &Plan, fleet: &Fleet, herd: &mut Herd, report: &mut Report)
     for round in 0..=plan.repeat {
         measured.round(round, fleet, herd, 1).await?;
     }
-    measured.tell(fleet, herd, "alone in the database", report)
+    // Before anything larger has run: a process's peak is of its whole life.
+    memory(fleet, herd.size, report)?;
+    measured.tell(herd.size, "alone", report);
+    Ok(())
 }
 
 /// The smallest and the largest by turns, in one database: a core's speed changes from minute to minute.
@@ -69,8 +73,8 @@ async fn against_each_other(plan: &Plan, fleet: &Fleet, small: &mut Herd, big: &
         of_big.round(round, fleet, big, 1).await?;
     }
     let growth = of_big.us.by(&of_small.us);
-    of_small.tell(fleet, small, "by turns with the largest", report)?;
-    of_big.tell(fleet, big, "by turns with the smallest", report)?;
+    of_small.tell(small.size, "by turns", report);
+    of_big.tell(big.size, "by turns", report);
     report.summed("growth", "growth", "largest against smallest, per instance", "", growth, Target::AtMost(1.1));
     Ok(())
 }
@@ -96,13 +100,12 @@ impl Measured {
         Ok(())
     }
 
-    fn tell(self, fleet: &Fleet, herd: &Herd, how: &str, report: &mut Report) -> Result<()> {
-        let size = herd.size;
-        memory(fleet, size, report)?;
-        report.row("growth", format!("{size} instances, {how}"), "µs/instance", self.us, Target::None);
-        report.row("growth", format!("{size} instances, CPU, all processes"), "µs/instance", self.cpu_us, Target::None);
-        report.row("growth", format!("{size} instances, CPU of postgres"), "µs/instance", self.database_cpu_us, Target::None);
-        Ok(())
+    fn tell(self, size: u32, how: &str, report: &mut Report) {
+        let mut row =
+            |what: &str, figures| report.row("growth", format!("{size} instances {how}{what}"), "µs/instance", figures, Target::None);
+        row("", self.us);
+        row(", CPU, all processes", self.cpu_us);
+        row(", CPU of postgres", self.database_cpu_us);
     }
 }
 
@@ -113,7 +116,7 @@ async fn small_in_the_middle(fleet: &Fleet, big: &mut Herd, report: &mut Report)
     fleet.store.settle().await?;
     let (careful, wakes) = counts(&status).await?;
     let batch = run::id_of(&fleet.rest.post("/migration/executeAsync", &big.by_query()).await?)?;
-    half(fleet, &batch).await?;
+    run::until(LOOK, &batch, async || is_half_done(fleet, &batch).await).await?;
     let waited = run::migrate(&fleet.rest, &mut small, &[]).await?.seconds;
     run::finished(&fleet.rest, &batch).await?;
     big.moved();
@@ -127,19 +130,12 @@ async fn small_in_the_middle(fleet: &Fleet, big: &mut Herd, report: &mut Report)
     Ok(())
 }
 
-/// Waits until half of the batch is done. Its own numbers are asked: to count instances by definition is work for the database
-/// that grows with the batch, and would be measured with it.
-async fn half(fleet: &Fleet, batch: &str) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        let statistics = fleet.rest.get(&format!("/batch/statistics?batchId={batch}")).await?;
-        let number = |name: &str| statistics[0][name].as_u64().with_context(|| format!("batch {batch} has no {name}"));
-        if 2 * number("completedJobs")? >= number("totalJobs")? {
-            return Ok(());
-        }
-        anyhow::ensure!(began.elapsed() < run::TIMEOUT, "batch {batch} does not come to its middle");
-        tokio::time::sleep(LOOK).await;
-    }
+/// Is half of the batch done? Its own numbers are asked: to count instances by definition is work for the database that grows
+/// with the batch, and would be measured with it.
+async fn is_half_done(fleet: &Fleet, batch: &str) -> Result<bool> {
+    let statistics = fleet.rest.get(&format!("/batch/statistics?batchId={batch}")).await?;
+    let number = |name: &str| statistics[0][name].as_u64().with_context(|| format!("batch {batch} has no {name}"));
+    Ok(2 * number("completedJobs")? >= number("totalJobs")?)
 }
 
 async fn counts(status: &Status) -> Result<(f64, f64)> {
