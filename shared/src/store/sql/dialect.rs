@@ -73,10 +73,11 @@ impl Columns {
         }
     }
 
-    /// What differs from row to row as arrays, the rest beside them.
+    /// What differs from row to row as arrays, the rest beside them. Unnested in the list of columns: a function in `FROM` is run to
+    /// its end first, and what it gives copied into a table of its own.
     fn unnested(self, first: usize) -> (String, Vec<Value>) {
         let rows = self.rows();
-        let (mut names, mut arrays, mut columns, mut values) = (vec![], vec![], vec![], vec![]);
+        let (mut columns, mut values, mut alike) = (vec![], vec![], true);
         for (name, column) in self.0 {
             let (parameter, kind) = (first + values.len(), type_of(&column));
             match column {
@@ -85,21 +86,18 @@ impl Columns {
                     values.push(Value::Scalar(value));
                 }
                 Column::Each(array) => {
-                    names.push(name);
-                    arrays.push(format!("${parameter}::{kind}[]"));
-                    columns.push(name.to_owned());
+                    alike = false;
+                    columns.push(format!("unnest(${parameter}::{kind}[]) AS {name}"));
                     values.push(Value::Array(array));
                 }
             }
         }
-        let from = if arrays.is_empty() {
-            let parameter = first + values.len();
+        let mut from = String::new();
+        if alike {
+            from = format!(" FROM generate_series(1, ${}::bigint)", first + values.len());
             values.push(Value::from(rows));
-            format!("generate_series(1, ${parameter}::bigint)")
-        } else {
-            format!("unnest({}) AS unnested({})", arrays.join(", "), names.join(", "))
-        };
-        (format!("(SELECT {} FROM {from})", columns.join(", ")), values)
+        }
+        (format!("(SELECT {}{from})", columns.join(", ")), values)
     }
 
     fn listed(self, first: usize) -> (String, Vec<Value>) {
@@ -149,8 +147,8 @@ mod tests {
             ])
         };
         let (sql, values) = columns().source(Dialect::Postgres, 1);
-        let expected = "(SELECT id, $2::bigint AS at, $3::text AS key, $4::bigint AS due, n \
-                        FROM unnest($1::text[], $5::bigint[]) AS unnested(id, n))";
+        let expected = "(SELECT unnest($1::text[]) AS id, $2::bigint AS at, $3::text AS key, $4::bigint AS due, \
+                        unnest($5::bigint[]) AS n)";
         assert_eq!((sql.as_str(), values.len()), (expected, 5));
         let (_, values) = columns().source(Dialect::Sqlite, 1);
         assert!(
