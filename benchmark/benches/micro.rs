@@ -12,20 +12,21 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use pure::{XML, definition, migrated, plan, started};
 use shared::migration::validate_plan;
-use shared::process::instance::Instance;
 use shared::process::parse::parse;
+use shared::process::stored::{self, RowIds};
 
 fn core(c: &mut Criterion) {
     let (source, target, plan) = (definition(1), definition(2), plan());
     let instance = started(&source);
-    let document = serde_json::to_string(&instance).unwrap();
+    let document = stored::write(&instance).unwrap();
+    let place = RowIds { id: &instance.id, definition_id: &instance.definition_id };
     c.bench_function("parse a model", |b| b.iter(|| parse(black_box(XML)).unwrap()));
     c.bench_function("validate a plan", |b| b.iter(|| validate_plan(black_box(&plan), &source, &target)));
     c.bench_function("migrate an instance", |b| {
         b.iter_batched(|| instance.clone(), |instance| migrated(instance, &source, &target, &plan), BatchSize::SmallInput);
     });
-    c.bench_function("encode a document", |b| b.iter(|| serde_json::to_string(black_box(&instance)).unwrap()));
-    c.bench_function("decode a document", |b| b.iter(|| serde_json::from_str::<Instance>(black_box(&document)).unwrap()));
+    c.bench_function("encode a document", |b| b.iter(|| stored::write(black_box(&instance)).unwrap()));
+    c.bench_function("decode a document", |b| b.iter(|| stored::read(black_box(&document), place).unwrap()));
 }
 
 criterion_group!(benches, core);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::unknown::Unknown;
 use super::value::TypedValue;
 
-/// Version of the stored form; a document of a higher one is refused.
-pub const DOCUMENT_VERSION: u32 = 1;
+/// Version of the stored form ([`super::stored`]); a document of a higher one is refused.
+pub const DOCUMENT_VERSION: u32 = 2;
 
 /// The document. Fields that this version does not know are kept in `other` and written back; so are those of all that hangs
 /// in it, as long as it is kept. A [`Place`] and a variable's value are replaced as a whole: they never get fields.

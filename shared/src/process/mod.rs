@@ -8,6 +8,7 @@ pub mod expression;
 pub mod history;
 pub mod instance;
 pub mod parse;
+pub mod stored;
 pub mod tree;
 pub mod unknown;
 pub mod value;

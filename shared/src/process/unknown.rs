@@ -14,7 +14,11 @@ pub struct Unknown(Option<Box<Map<String, Value>>>);
 impl Unknown {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.as_ref()?.get(name)
+        self.all()?.get(name)
+    }
+
+    pub(super) fn all(&self) -> Option<&Map<String, Value>> {
+        self.0.as_deref()
     }
 }
 

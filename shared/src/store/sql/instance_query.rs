@@ -4,6 +4,7 @@
 
 use super::statement::Sql;
 use super::{Dialect, Row, Tx, instance_rows};
+use crate::process::stored;
 use crate::process::value::TypedValue;
 use crate::store::predicate::{Criteria, Criterion, Subject};
 use crate::store::query::{InstanceQuery, Operator, VariableFilter};
@@ -84,10 +85,13 @@ fn condition(sql: &mut Sql, criterion: &Criterion<'_>) -> bool {
     true
 }
 
-/// The document's text names one of these activities: cheaper than reading it.
+/// The document's text may name one of these activities: cheaper than reading it.
 fn names_an_activity(sql: &mut Sql, ids: &[String]) {
     for (i, id) in ids.iter().enumerate() {
-        let text = format!("\"activityId\":{}", serde_json::Value::from(id.as_str()));
+        let mut text = r#""activityId":"#.to_owned();
+        if stored::is_as_it_is(id) {
+            text.push_str(&serde_json::Value::from(id.as_str()).to_string());
+        }
         sql.push(if i == 0 { "(" } else { " OR " });
         sql.push(match sql.dialect() {
             Dialect::Postgres => "strpos(p.state, ",
@@ -169,7 +173,7 @@ fn symbol(operator: Operator) -> &'static str {
     }
 }
 
-const SELECT_DOCUMENTS: &str = "SELECT p.id, p.definition_key, p.suspended, p.revision, p.state, d.deployment_id,
+const SELECT_DOCUMENTS: &str = "SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state, d.deployment_id,
                                        d.tenant_id AS definition_tenant
                                 FROM process_instance p JOIN process_definition d ON d.id = p.definition_id WHERE 1 = 1";
 

@@ -9,7 +9,8 @@ use super::{Column, Columns, Row, Tx, Value, corrupt, params};
 use super::{history_rows, job_log_rows};
 use crate::process::derived;
 use crate::process::history::Closed;
-use crate::process::instance::{DOCUMENT_VERSION, Instance};
+use crate::process::instance::Instance;
+use crate::process::stored::{self, RowIds};
 use crate::store::Error;
 use crate::store::views::StoredInstance;
 
@@ -36,37 +37,27 @@ impl Head {
     }
 }
 
-/// Bytes that most documents fit into: a buffer that grows as one is written would copy it again and again.
-const DOCUMENT_ROOM: usize = 2_048;
-
 /// The columns that [`read`] reads, from a table named `p`.
-pub(crate) const SELECT_INSTANCES: &str = "SELECT p.id, p.definition_key, p.suspended, p.revision, p.state FROM process_instance p";
+pub(crate) const SELECT_INSTANCES: &str =
+    "SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state FROM process_instance p";
 
 /// The instances that there are of these, in one statement; locked in the order of ids, given in any.
 pub(crate) async fn load_instances(tx: &mut Tx, ids: impl Into<Value>, lock: Lock) -> Result<Vec<StoredInstance>, Error> {
     let mut sql = Sql::new(tx.dialect(), SELECT_INSTANCES);
     sql.with(" WHERE p.id {in ", ids).push("}").when(lock == Lock::Update, " ORDER BY p.id {for update}");
-    sql.all(tx).await?.iter().map(read).collect()
+    let rows = sql.all(tx).await?;
+    rows.iter().map(read).collect()
 }
 
 pub(crate) fn read(row: &Row) -> Result<StoredInstance, Error> {
-    let id = row.str("id")?;
-    let unreadable = |reason: &dyn std::fmt::Display| corrupt("process instance", id, reason);
-    let mut instance: Instance = serde_json::from_str(row.str("state")?).map_err(|e| unreadable(&e))?;
-    if instance.v > DOCUMENT_VERSION {
-        return Err(unreadable(&format!("its version {} is newer than this program's {DOCUMENT_VERSION}", instance.v)));
-    }
-    if instance.executions.is_empty() {
-        return Err(unreadable(&"it has no execution"));
-    }
+    let ids = RowIds { id: row.str("id")?, definition_id: row.str("definition_id")? };
+    let mut instance = stored::read(row.str("state")?, ids).map_err(|e| corrupt("process instance", ids.id, &e))?;
     instance.suspended = row.bool("suspended")?;
     Ok(StoredInstance { instance, revision: row.int("revision")?, definition_key: row.text("definition_key")? })
 }
 
 pub(super) fn document(instance: &Instance) -> Result<String, Error> {
-    let mut text = Vec::with_capacity(DOCUMENT_ROOM);
-    serde_json::to_writer(&mut text, instance).map_err(|e| corrupt("process instance", &instance.id, &e))?;
-    String::from_utf8(text).map_err(|e| corrupt("process instance", &instance.id, &e))
+    stored::write(instance).map_err(|e| corrupt("process instance", &instance.id, &e))
 }
 
 /// A new instance, after its start.

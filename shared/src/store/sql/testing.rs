@@ -1,6 +1,6 @@
 //! What only tests do to a database: put documents there as they are, and let time pass without sleeping.
 
-use super::instance_rows::{New, insert_instances};
+use super::instance_rows::{self, New, SELECT_INSTANCES, insert_instances};
 use super::{SqlStore, Verb, params};
 use crate::clock::Millis;
 use crate::process::instance::Instance;
@@ -44,17 +44,17 @@ impl SqlStore {
             tx.execute(&format!("UPDATE {table} SET {}", set.join(", ")), params![ms]).await?;
         }
         // Locked: workers may be at it, and what they write must not be undone.
-        for row in tx.all("SELECT id, state FROM process_instance ORDER BY id {for update}", vec![]).await? {
-            let (id, mut document) = (row.text("id")?, row.json::<Instance>("state")?);
+        for row in tx.all(&format!("{SELECT_INSTANCES} ORDER BY p.id {{for update}}"), vec![]).await? {
+            let mut document = instance_rows::read(&row)?.instance;
             for job in &mut document.jobs {
                 job.due = job.due.map(|due| due - ms);
             }
             for task in &mut document.external_tasks {
                 task.lock_expires = task.lock_expires.map(|until| until - ms);
             }
-            let state = serde_json::to_string(&document).unwrap_or_default();
+            let state = instance_rows::document(&document)?;
             let sql = "UPDATE process_instance SET state = $2, wake_at = wake_at - $3, lease_until = lease_until - $3 WHERE id = $1";
-            tx.execute(sql, params![id, state, ms]).await?;
+            tx.execute(sql, params![document.id, state, ms]).await?;
         }
         tx.commit().await
     }

@@ -44,7 +44,7 @@ impl SqlStore {
         let now = set.around.now;
         let durations: HashMap<&str, Millis> = topics.iter().map(|(topic, duration)| (topic.as_str(), *duration)).collect();
         let names: Vec<String> = topics.iter().map(|(topic, _)| topic.clone()).collect();
-        let text = "SELECT p.id, p.definition_key, p.suspended, p.revision, p.state, w.element, w.name
+        let text = "SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state, w.element, w.name
                     FROM waiting w JOIN process_instance p ON p.id = w.owner
                     WHERE w.kind = 'external-task' AND NOT p.suspended AND w.available_at IS NOT NULL AND w.available_at <= ";
         let mut sql = Sql::new(tx.dialect(), text);

@@ -25,7 +25,7 @@ use crate::clock::Millis;
 use crate::id;
 use crate::job::{Failure, WorkRef};
 use crate::migration::{MigrationPlan, Skip};
-use crate::process::instance::{Execution, Instance, Place};
+use crate::process::instance::{DOCUMENT_VERSION, Execution, Instance, Place};
 use crate::store::query::{BatchQuery, JobQuery, Page};
 use crate::store::{Caller, Decide, Executed, Item, ItemContext, ItemOutcome, Items, Mode, Portion, SeedRoom, Store};
 
@@ -50,7 +50,7 @@ const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(20);
 pub fn instance(id: &str) -> Instance {
     let at = Place { activity_id: "task".into(), activity_instance_id: Some(id::numbered(id, 1)) };
     Instance {
-        v: 1,
+        v: DOCUMENT_VERSION,
         id: id.to_owned(),
         definition_id: SOURCE.to_owned(),
         ids: 1,
