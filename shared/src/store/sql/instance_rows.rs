@@ -4,6 +4,7 @@
 //! lag behind it: a write is the difference of f(before) and f(after), for a kept element nothing.
 
 use super::derived_rows::{Derived, Differences};
+use super::listening::listen_elsewhere;
 use super::statement::Sql;
 use super::{Column, Columns, Row, Tx, Value, corrupt, params};
 use super::{history_rows, job_log_rows};
@@ -46,6 +47,8 @@ pub(crate) async fn load_instances(tx: &mut Tx, ids: impl Into<Value>, lock: Loc
     let mut sql = Sql::new(tx.dialect(), SELECT_INSTANCES);
     sql.with(" WHERE p.id {in ", ids).push("}").when(lock == Lock::Update, " ORDER BY p.id {for update}");
     let rows = sql.all(tx).await?;
+    // Reading is the beginning of what is computed with them; deciding and writing follow at once.
+    listen_elsewhere(rows.len());
     rows.iter().map(read).collect()
 }
 

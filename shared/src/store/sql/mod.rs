@@ -28,6 +28,7 @@ mod instances;
 mod job_definitions;
 mod job_log_rows;
 mod lifecycle;
+mod listening;
 mod models;
 #[cfg(feature = "testing")]
 mod recompute;
