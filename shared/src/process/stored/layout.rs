@@ -63,11 +63,11 @@ macro_rules! layout {
     (put of $value:expr, $out:ident,) => { Fields::put(&$value, $out); };
     (put other $value:expr, $out:ident,) => { put_other(&$value, $out); };
     (take all $input:ident, $name:literal) => {
-        if $input.skip(concat!("\"", $name, "\":")) { $input.value()? } else { return None }
+        if $input.name(concat!("\"", $name, "\":")) { $input.value()? } else { return None }
     };
     (take version $input:ident, $name:literal) => { layout!(take all $input, $name) };
     (take some $input:ident, $name:literal) => {
-        if $input.skip(concat!("\"", $name, "\":")) { $input.value()? } else { Default::default() }
+        if $input.name(concat!("\"", $name, "\":")) { $input.value()? } else { Default::default() }
     };
     (take none $input:ident,) => { Default::default() };
     (take of $input:ident,) => { Fields::take($input)? };

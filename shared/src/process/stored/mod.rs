@@ -71,7 +71,10 @@ pub fn read(text: &str, row: RowIds<'_>) -> Result<Instance, Unreadable> {
         }
         _ => in_general(text)?,
     };
-    if instance.v != version {
+    if instance.v > DOCUMENT_VERSION {
+        return Err(Unreadable::Newer(instance.v));
+    }
+    if instance.v >= RELATIVE && version < RELATIVE {
         return Err(Unreadable::Misplaced(instance.v));
     }
     if instance.executions.is_empty() {
@@ -98,8 +101,12 @@ pub fn is_as_it_is(text: &str) -> bool {
     !text.contains(['~', '"', '\\']) && numbered(text).is_none()
 }
 
-/// The version of a document, with which it begins.
+/// The version of a document, with which it begins: also where a person has had it written anew, with blanks.
 fn version_of(text: &str) -> Option<u32> {
-    let rest = text.strip_prefix(r#"{"v":"#)?;
+    let mut rest = text;
+    for word in ["{", "\"v\"", ":"] {
+        rest = rest.trim_start().strip_prefix(word)?;
+    }
+    let rest = rest.trim_start();
     rest[..rest.find(|c: char| !c.is_ascii_digit())?].parse().ok()
 }

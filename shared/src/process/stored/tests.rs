@@ -121,6 +121,32 @@ fn what_cannot_be_read_says_why() {
     assert_eq!(refused(&moved, ROW), "its version 2 does not stand at its beginning");
     assert_eq!(refused(r#"{"v":2,"id":"~0"}"#, ROW), "it has no execution");
     assert!(refused("{", ROW).contains("EOF"));
+    for (right, wrong) in [
+        (r#""ids":0"#, r#""ids":00"#),
+        (r#""ids":0"#, r#""ids":-0"#),
+        (r#""ids":0,"#, r#""ids":0"#),
+        ("},{", "}{"),
+        (r#""open":[]"#, r#""open":[,]"#),
+        (r#""open":[]"#, r#""open":[],"#),
+        ("[{", "[,{"),
+        ("}]", "},]"),
+    ] {
+        assert!(text.contains(right), "{right}");
+        assert!(matches!(read(&text.replace(right, wrong), ROW), Err(Unreadable::Json(_))), "{wrong}");
+    }
+}
+
+#[test]
+fn what_a_person_has_had_written_anew_is_read() {
+    let (old, new) = (Instance { v: 1, ..holding("~0") }, holding("~0"));
+    for text in [serde_json::to_string(&old).unwrap(), write(&new).unwrap()] {
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read(&serde_json::to_string_pretty(&value).unwrap(), ROW).unwrap(), new);
+    }
+    let mut value = serde_json::to_value(&old).unwrap();
+    let version = value.as_object_mut().unwrap().shift_remove("v").unwrap();
+    value["v"] = version;
+    assert_eq!(read(&value.to_string(), ROW).unwrap(), new, "an early one, wherever its version stands");
 }
 
 proptest! {

@@ -20,8 +20,9 @@ pub(super) struct In<'a> {
     rest: &'a str,
     row: RowIds<'a>,
     base: Option<&'a str>,
-    /// Another value follows.
-    comma: bool,
+    /// Where it is: a value may come, and what encloses it may end.
+    may_go_on: bool,
+    may_close: bool,
 }
 
 /// What stands in a document.
@@ -79,7 +80,7 @@ fn must_be_escaped(byte: u8) -> bool {
 
 impl<'a> In<'a> {
     pub(super) fn new(rest: &'a str, row: RowIds<'a>) -> Self {
-        Self { rest, row, base: row.base(), comma: false }
+        Self { rest, row, base: row.base(), may_go_on: true, may_close: false }
     }
 
     pub(super) fn is_at_end(&self) -> bool {
@@ -94,21 +95,28 @@ impl<'a> In<'a> {
         rest.is_some()
     }
 
+    /// The name of a field, given as `"name":`.
+    #[inline]
+    pub(super) fn name(&mut self, name: &str) -> bool {
+        self.may_go_on && self.skip(name)
+    }
+
     /// One of several values, with the comma that another one follows.
     pub(super) fn value<T: Stored>(&mut self) -> Option<T> {
-        let value = T::take(self)?;
-        self.comma = self.skip(",");
+        let value = self.may_go_on.then(|| T::take(self))??;
+        self.may_go_on = self.skip(",");
+        self.may_close = !self.may_go_on;
         Some(value)
     }
 
     /// Begins what encloses values.
     pub(super) fn open(&mut self, bracket: &str) -> Option<()> {
-        self.comma = false;
+        (self.may_go_on, self.may_close) = (true, true);
         self.skip(bracket).then_some(())
     }
 
     pub(super) fn close(&mut self, bracket: &str) -> bool {
-        !self.comma && self.skip(bracket)
+        self.may_close && self.skip(bracket)
     }
 
     fn string(&mut self) -> Option<String> {
@@ -151,8 +159,9 @@ impl<'a> In<'a> {
         let end = self.rest.bytes().position(|b| !matches!(b, b'0'..=b'9' | b'-'))?;
         let (digits, rest) = self.rest.split_at(end);
         self.rest = rest;
-        // A fraction, an exponent: none of what is stored as an integer.
-        if rest.starts_with(['.', 'e', 'E']) { None } else { digits.parse().ok() }
+        // A fraction, an exponent; to JSON -0 is none, and 007 no number at all.
+        let no_integer = rest.starts_with(['.', 'e', 'E']) || digits.starts_with("-0") || digits.starts_with('0') && end > 1;
+        if no_integer { None } else { digits.parse().ok() }
     }
 }
 
@@ -245,8 +254,7 @@ impl Stored for Json {
             b'{' => input.flat_object().map(Json::Object),
             b't' | b'f' => bool::take(input).map(Json::Bool),
             b'n' => input.skip("null").then_some(Json::Null),
-            // -0 is no integer to JSON.
-            b'-' | b'0'..=b'9' if !input.rest.starts_with("-0") => i64::take(input).map(Json::from),
+            b'-' | b'0'..=b'9' => i64::take(input).map(Json::from),
             _ => None,
         }
     }
