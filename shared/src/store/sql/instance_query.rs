@@ -173,9 +173,10 @@ fn symbol(operator: Operator) -> &'static str {
     }
 }
 
-const SELECT_DOCUMENTS: &str = "SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state, d.deployment_id,
-                                       d.tenant_id AS definition_tenant
-                                FROM process_instance p JOIN process_definition d ON d.id = p.definition_id WHERE 1 = 1";
+const SELECT_DOCUMENTS: &str = instance_rows::select_instances!(
+    ", d.deployment_id, d.tenant_id AS definition_tenant
+     FROM process_instance p JOIN process_definition d ON d.id = p.definition_id WHERE 1 = 1"
+);
 
 /// A page of documents: those that match, and where the next page begins.
 pub(crate) struct Scanned {

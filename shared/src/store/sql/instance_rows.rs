@@ -38,9 +38,15 @@ impl Head {
     }
 }
 
-/// The columns that [`read`] reads, from a table named `p`.
-pub(crate) const SELECT_INSTANCES: &str =
-    "SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state FROM process_instance p";
+/// `SELECT` with the columns that [`read`] reads, from a table named `p`, and then this text.
+macro_rules! select_instances {
+    ($rest:literal) => {
+        concat!("SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state", $rest)
+    };
+}
+pub(crate) use select_instances;
+
+pub(crate) const SELECT_INSTANCES: &str = select_instances!(" FROM process_instance p");
 
 /// The instances that there are of these, in one statement; locked in the order of ids, given in any.
 pub(crate) async fn load_instances(tx: &mut Tx, ids: impl Into<Value>, lock: Lock) -> Result<Vec<StoredInstance>, Error> {

@@ -44,9 +44,11 @@ impl SqlStore {
         let now = set.around.now;
         let durations: HashMap<&str, Millis> = topics.iter().map(|(topic, duration)| (topic.as_str(), *duration)).collect();
         let names: Vec<String> = topics.iter().map(|(topic, _)| topic.clone()).collect();
-        let text = "SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state, w.element, w.name
-                    FROM waiting w JOIN process_instance p ON p.id = w.owner
-                    WHERE w.kind = 'external-task' AND NOT p.suspended AND w.available_at IS NOT NULL AND w.available_at <= ";
+        let text = instance_rows::select_instances!(
+            ", w.element, w.name
+             FROM waiting w JOIN process_instance p ON p.id = w.owner
+             WHERE w.kind = 'external-task' AND NOT p.suspended AND w.available_at IS NOT NULL AND w.available_at <= "
+        );
         let mut sql = Sql::new(tx.dialect(), text);
         sql.bind(now).push(" AND ").one_of("w.name", &names).seen_by("w.tenant_id", caller);
         sql.push(" ORDER BY ").when(use_priority, "w.priority DESC, ").push("w.element").with(" LIMIT ", max).push(" {skip locked}");
