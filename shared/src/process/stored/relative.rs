@@ -70,8 +70,12 @@ pub(super) fn push_literally(out: &mut Vec<u8>, text: &str) {
 
 /// The text with every id in full.
 pub(super) fn in_full(text: &str, row: RowIds<'_>) -> Result<String, Unreadable> {
-    let base = row.base();
-    let mut full = String::with_capacity(FULL_ROOM);
+    expand(text, FULL_ROOM, row, row.base())
+}
+
+/// The same of any part of it, into a text of which so many bytes are expected.
+pub(super) fn expand(text: &str, room: usize, row: RowIds<'_>, base: Option<&str>) -> Result<String, Unreadable> {
+    let mut full = String::with_capacity(room);
     let mut rest = text;
     while let Some(at) = memchr(b'~', rest.as_bytes()) {
         full.push_str(&rest[..at]);
@@ -82,7 +86,7 @@ pub(super) fn in_full(text: &str, row: RowIds<'_>) -> Result<String, Unreadable>
 }
 
 /// Appends what is meant by the reference that this text begins with; gives what comes after it.
-pub(super) fn append<'t>(full: &mut String, text: &'t str, base: Option<&str>, definition_id: &str) -> Result<&'t str, Unreadable> {
+fn append<'t>(full: &mut String, text: &'t str, base: Option<&str>, definition_id: &str) -> Result<&'t str, Unreadable> {
     let digits = text.bytes().take_while(|b| is_digit(*b)).count();
     match (text.as_bytes().first(), base) {
         (Some(b'!'), _) => {

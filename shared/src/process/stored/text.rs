@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::STORED_ROOM;
-use super::relative::{LONG, RowIds, append, push_literally, push_relative};
+use super::relative::{LONG, RowIds, expand, push_literally, push_relative};
 
 /// A document that is being written.
 pub(super) struct Out<'a> {
@@ -127,18 +127,13 @@ impl<'a> In<'a> {
             must_be_escaped(b)
         })?;
         self.rest = text[end..].strip_prefix('"')?;
-        if relative { self.in_full(&text[..end]) } else { Some(text[..end].to_owned()) }
-    }
-
-    fn in_full(&self, mut text: &str) -> Option<String> {
-        // An id of the instance's own, or of its definition, and what stands before it.
-        let mut full = String::with_capacity(text.len() + self.row.id.len().max(self.row.definition_id.len()));
-        while let Some(at) = text.bytes().position(|b| b == b'~') {
-            full.push_str(&text[..at]);
-            text = append(&mut full, &text[at + 1..], self.base, self.row.definition_id).ok()?;
+        let text = &text[..end];
+        if !relative {
+            return Some(text.to_owned());
         }
-        full.push_str(text);
-        Some(full)
+        // An id of the instance's own, or of its definition, and what stands before it.
+        let room = text.len() + self.row.id.len().max(self.row.definition_id.len());
+        expand(text, room, self.row, self.base).ok()
     }
 
     /// An object of which no field is an object or a list: what is deeper is read the general way, which bounds it.
