@@ -77,7 +77,8 @@ impl Columns {
     /// its end first, and what it gives copied into a table of its own.
     fn unnested(self, first: usize) -> (String, Vec<Value>) {
         let rows = self.rows();
-        let (mut columns, mut values, mut alike) = (vec![], vec![], true);
+        let alike = self.0.iter().all(|(_, column)| matches!(column, Column::Same(..)));
+        let (mut columns, mut values) = (vec![], vec![]);
         for (name, column) in self.0 {
             let (parameter, kind) = (first + values.len(), type_of(&column));
             match column {
@@ -86,7 +87,6 @@ impl Columns {
                     values.push(Value::Scalar(value));
                 }
                 Column::Each(array) => {
-                    alike = false;
                     columns.push(format!("unnest(${parameter}::{kind}[]) AS {name}"));
                     values.push(Value::Array(array));
                 }

@@ -12,8 +12,11 @@ const WORTH_IT: usize = 20;
 
 /// Before a computation over so many documents: another thread listens meanwhile.
 pub(crate) fn listen_elsewhere(documents: usize) {
-    let threads = Handle::try_current().ok().filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if let Some(runtime) = threads.filter(|_| documents >= WORTH_IT) {
+    if documents < WORTH_IT {
+        return;
+    }
+    let runtime = Handle::try_current().ok();
+    if let Some(runtime) = runtime.filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread) {
         // One task waits for this thread, two wake another one, which then goes on to listen. They do nothing, and so need not be
         // tracked.
         for _ in 0..2 {
