@@ -54,6 +54,7 @@ conformance! {
         a_suspended_or_exhausted_seed_job_does_nothing_by_itself;
     executing:
         a_batch_without_failures_ends_by_itself,
+        documents_that_change_and_that_stay_are_written_together,
         an_instance_that_fails_holds_back_nobody,
         three_attempts_and_then_an_incident,
         an_incident_keeps_the_first_message,

@@ -8,7 +8,7 @@ use crate::process::instance::{
     Variable,
 };
 use crate::process::value::TypedValue;
-use crate::process::{Ids, parse, tree};
+use crate::process::{Ids, parse, stored, tree};
 use crate::runner::NoJobDefinitions;
 
 struct Counted(u32);
@@ -427,4 +427,20 @@ fn the_identity_plan_changes_only_ids_of_definitions() {
         i
     };
     assert_eq!(text(&blank(after)), text(&blank(before)));
+}
+
+#[test]
+fn what_is_stored_of_an_instance_stays_the_same_when_each_activity_does() {
+    // Long enough to be told from other words.
+    let name = |version: u32| format!("order:{version}:01a22be5-aaf0-7043-925d-721600000000");
+    let body = task("a") + &on("a", "e");
+    let (first, second, third) = (model(&name(1), &body), model(&name(2), &body), model(&name(3), &task("renamed")));
+    let text = |i: &Instance| stored::write(i).unwrap();
+    let begun = with_variable(waiting(&first, "a"), "x", "pi", "1");
+    // What the history says of an activity is written once it has been migrated.
+    let once = migrated(begun, &first, &second, "a e").unwrap().instance;
+    let again = migrated(once.clone(), &second, &first, "a e").unwrap().instance;
+    assert_ne!(again.definition_id, once.definition_id);
+    assert_eq!(text(&again), text(&once));
+    assert_ne!(text(&migrated(again, &first, &third, "a>renamed").unwrap().instance), text(&once));
 }

@@ -20,7 +20,7 @@ trait Fields: Sized {
 }
 
 /// `version` is that of this program, whatever the value says. `all` are always written, `some` only where they are not none, empty or
-/// false. `of` are the fields of a value that lie among
+/// false. `in_full` is always written, and never as a reference: what stays when the row's definition changes. `of` are the fields of a value that lie among
 /// the others, `other` what a later version wrote: whoever finds that in a text reads it the general way.
 macro_rules! layout {
     ($type:ident { $($rule:ident $field:ident $($name:literal)?),* $(,)? }) => {
@@ -59,6 +59,11 @@ macro_rules! layout {
             layout!(put all $value, $out, $name);
         }
     };
+    (put in_full $value:expr, $out:ident, $name:literal) => {
+        $out.push(concat!("\"", $name, "\":"));
+        $out.literal(&$value);
+        $out.push(",");
+    };
     (put none $value:expr, $out:ident,) => {};
     (put of $value:expr, $out:ident,) => { Fields::put(&$value, $out); };
     (put other $value:expr, $out:ident,) => { put_other(&$value, $out); };
@@ -66,6 +71,7 @@ macro_rules! layout {
         if $input.name(concat!("\"", $name, "\":")) { $input.value()? } else { return None }
     };
     (take version $input:ident, $name:literal) => { layout!(take all $input, $name) };
+    (take in_full $input:ident, $name:literal) => { layout!(take all $input, $name) };
     (take some $input:ident, $name:literal) => {
         if $input.name(concat!("\"", $name, "\":")) { $input.value()? } else { Default::default() }
     };
@@ -119,7 +125,7 @@ layout!(Subscription {
 });
 
 layout!(Variable {
-    all id "id", all name "name", all execution_id "executionId", some task_id "taskId", all definition_id "definitionId",
+    all id "id", all name "name", all execution_id "executionId", some task_id "taskId", in_full definition_id "definitionId",
     all history_definition_id "historyDefinitionId", all created "created", some concurrent_local "concurrentLocal", of value,
     other other,
 });

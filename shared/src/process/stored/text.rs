@@ -57,6 +57,16 @@ impl<'a> Out<'a> {
     }
 
     pub(super) fn string(&mut self, text: &str) {
+        let (row, base) = (self.row, self.base);
+        self.quoted(text, |out, text| push_relative(out, text, row, base));
+    }
+
+    /// One that says nothing of the row, or what the row may not always say.
+    pub(super) fn literal(&mut self, text: &str) {
+        self.quoted(text, push_literally);
+    }
+
+    fn quoted(&mut self, text: &str, push: impl Fn(&mut Vec<u8>, &str)) {
         // Without a way out of the loop it is done sixteen bytes at a time.
         let (escaped, tilde) = text.bytes().fold((false, false), |(escaped, tilde), b| (escaped | must_be_escaped(b), tilde | (b == b'~')));
         if escaped {
@@ -66,7 +76,7 @@ impl<'a> Out<'a> {
         self.text.reserve(text.len() + 2);
         self.text.push(b'"');
         if tilde || text.len() >= LONG {
-            push_relative(&mut self.text, text, self.row, self.base);
+            push(&mut self.text, text);
         } else {
             self.push(text);
         }

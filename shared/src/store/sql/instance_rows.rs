@@ -50,12 +50,17 @@ pub(crate) const SELECT_INSTANCES: &str = select_instances!(" FROM process_insta
 
 /// The instances that there are of these, in one statement; locked in the order of ids, given in any.
 pub(crate) async fn load_instances(tx: &mut Tx, ids: impl Into<Value>, lock: Lock) -> Result<Vec<StoredInstance>, Error> {
-    let mut sql = Sql::new(tx.dialect(), SELECT_INSTANCES);
-    sql.with(" WHERE p.id {in ", ids).push("}").when(lock == Lock::Update, " ORDER BY p.id {for update}");
-    let rows = sql.all(tx).await?;
+    let rows = instance_rows(tx, ids, lock).await?;
     // Reading is the beginning of what is computed with them; deciding and writing follow at once.
     listen_elsewhere(rows.len());
     rows.iter().map(read).collect()
+}
+
+/// Their rows, for [`read`].
+pub(crate) async fn instance_rows(tx: &mut Tx, ids: impl Into<Value>, lock: Lock) -> Result<Vec<Row>, Error> {
+    let mut sql = Sql::new(tx.dialect(), SELECT_INSTANCES);
+    sql.with(" WHERE p.id {in ", ids).push("}").when(lock == Lock::Update, " ORDER BY p.id {for update}");
+    sql.all(tx).await
 }
 
 pub(crate) fn read(row: &Row) -> Result<StoredInstance, Error> {

@@ -195,10 +195,11 @@ impl<'a> WorkingSet<'a> {
             .filter(|m| m.head.is_none())
             .map(|m| New { instance: &m.instance, ended: m.ended, definition_key: &m.definition.key, closed: &m.closed })
             .collect();
-        let changes: Vec<Change<'_, '_>> = touched()
+        let changes: Vec<Change<'_>> = touched()
             .filter_map(|m| {
                 let head = m.head.as_ref()?;
-                Some(Change { head, instance: &m.instance, ended: m.ended, definition_key: &m.definition.key, closed: &m.closed })
+                let definition_key = m.definition.key.as_str();
+                Some(Change { head, before: None, instance: &m.instance, ended: m.ended, definition_key, closed: &m.closed })
             })
             .collect();
         Ok(write_instances(tx, &changes).await?.is_empty() && insert_instances(tx, &new).await?)

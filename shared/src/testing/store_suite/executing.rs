@@ -1,11 +1,15 @@
 //! Executing, failing, retrying, completing.
 
-use super::{Bench, Herder, checked, execute, execute_with, job, migrated, new_batch, numbers, seed_all, seeded, submit, whole, work};
+use super::{
+    Bench, Herder, TARGET, checked, execute, execute_with, instance, job, migrated, new_batch, numbers, seed_all, seeded, submit, whole,
+    work,
+};
 use crate::id;
 use crate::job::{Failure, WorkRef};
 use crate::process::history::JobEvent;
+use crate::process::instance::Instance;
 use crate::store::query::{BatchQuery, HistoricBatchQuery, JobLogQuery, Page};
-use crate::store::{Caller, Mode, Portion};
+use crate::store::{Caller, Decide, Item, ItemContext, ItemOutcome, Mode, Portion};
 
 fn log_of(job: &WorkRef, kind: JobEvent) -> JobLogQuery {
     JobLogQuery { job_id: Some(id::numbered(&job.batch, job.number)), kinds: vec![kind], ..JobLogQuery::default() }
@@ -31,6 +35,41 @@ pub async fn a_batch_without_failures_ends_by_itself(bench: &dyn Bench) {
     assert_eq!((historic.migrated_instances, historic.failed_instances, historic.cancelled_instances), (Some(150), Some(0), Some(0)));
     assert_eq!(historic.execution_start_time, before.execution_start_time);
     assert!(historic.end_time.is_some());
+}
+
+/// Also changes the document of every other one; all else says only which definition it is of, which the row does.
+struct Rewrites(Vec<String>);
+
+impl Rewrites {
+    fn note(&self, id: &str) -> Option<String> {
+        (self.0.iter().position(|known| known == id)? % 2 == 0).then(|| format!("note of {id}"))
+    }
+}
+
+impl Decide for Rewrites {
+    fn decide(&self, cx: &ItemContext<'_>, item: Item) -> ItemOutcome {
+        let note = self.note(&item.id);
+        match Herder::default().decide(cx, item) {
+            ItemOutcome::Changed { mut instance, closed, requests, ended } => {
+                instance.start_user = note;
+                ItemOutcome::Changed { instance, closed, requests, ended }
+            }
+            other => other,
+        }
+    }
+}
+
+pub async fn documents_that_change_and_that_stay_are_written_together(bench: &dyn Bench) {
+    let (batch, ids) = seeded(bench, 40, 1).await;
+    let decide = Rewrites(ids.clone());
+    let executed = bench.store().execute(&[whole(&batch, 2)], &Mode::Normal, &decide).await.unwrap();
+    assert_eq!(executed.succeeded_instances, 40);
+    assert_eq!(migrated(bench, &ids).await, 40);
+    for id in &ids {
+        let stored = bench.store().instance(&Caller::anonymous(), id).await.unwrap().unwrap();
+        let expected = Instance { definition_id: TARGET.into(), start_user: decide.note(id), ..instance(id) };
+        assert_eq!(stored.instance, expected);
+    }
 }
 
 pub async fn an_instance_that_fails_holds_back_nobody(bench: &dyn Bench) {

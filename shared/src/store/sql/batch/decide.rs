@@ -1,7 +1,7 @@
 //! The middle of [`execute`](super::execute): instances read in one statement, decided by the pure core, written in one.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::batch::BatchConfiguration;
@@ -10,31 +10,15 @@ use crate::fail_point::{self, Boundary};
 use crate::id;
 use crate::job::Failure;
 use crate::process::definition::ProcessDefinition;
-use crate::process::history::Closed;
-use crate::process::instance::Instance;
-use crate::runner::Request;
-use crate::store::sql::instance_rows::{Head, Lock, load_instances};
-use crate::store::sql::instance_writes::{Change, Write, write_all};
+use crate::store::sql::instance_rows::Lock;
+use crate::store::sql::listening::listen_elsewhere;
 use crate::store::sql::models::Settings;
 use crate::store::sql::working_set::{Member, Surroundings, WorkingSet};
 use crate::store::sql::{SqlStore, Tx, params};
 use crate::store::{Decide, Error, Item, ItemContext, ItemOutcome};
 
 use super::attempt::Attempt;
-
-/// An instance of this transaction, and what became of it.
-struct Held {
-    head: Head,
-    definition_key: String,
-    /// Taken by the last item that needs it.
-    instance: Option<Instance>,
-    /// Items that have not looked at it yet.
-    uses: usize,
-    closed: Vec<Closed>,
-    requests: Vec<Request>,
-    changed: bool,
-    ended: bool,
-}
+use super::held::{Changed, Held, hold, write};
 
 /// Definitions that the plans name, held against deletion until the commit.
 struct Definitions {
@@ -62,15 +46,15 @@ impl SqlStore {
         }
         let mut held = hold(tx, all, Lock::None, attempts).await?;
         self.find_current(tx, attempts, &held, &mut definitions).await?;
-        self.decide_items(now, attempts, None, &mut held, &definitions, decide);
-        let missed = write(tx, &mut held, &definitions).await?;
+        self.decide_items(now, attempts, None, &mut held, &definitions, decide)?;
+        let missed = write(tx, &mut held).await?;
         if !missed.is_empty() {
             // Changed between reading and writing: once more under their locks, which nothing can miss.
             let missed: BTreeSet<String> = missed.into_iter().collect();
             let mut again = hold(tx, missed.iter().cloned().collect(), Lock::Update, attempts).await?;
             self.find_current(tx, attempts, &again, &mut definitions).await?;
-            self.decide_items(now, attempts, Some(&missed), &mut again, &definitions, decide);
-            if !write(tx, &mut again, &definitions).await?.is_empty() {
+            self.decide_items(now, attempts, Some(&missed), &mut again, &definitions, decide)?;
+            if !write(tx, &mut again).await?.is_empty() {
                 return Err(Error::Collision { verb: tx.verb(), source: None });
             }
             held.retain(|id, _| !missed.contains(id));
@@ -91,7 +75,7 @@ impl SqlStore {
                 Some(model) => Arc::clone(model),
                 None => self.models().of_instance(tx, &instance.id, &instance.definition_id).await?,
             };
-            let member = Member { head: Some(held.head), definition, instance, closed: held.closed, ended: held.ended, touched: true };
+            let member = Member { head: held.head, definition, instance, closed: held.closed, ended: held.ended, touched: true };
             set.adopt(member, held.requests);
         }
         set.carry_out(tx).await?;
@@ -128,11 +112,12 @@ impl SqlStore {
     ) -> Result<(), Error> {
         let commanded = attempts.iter().filter(|a| !matches!(a.fixed.configuration, BatchConfiguration::Migration { .. }));
         let ids: BTreeSet<Cow<'_, str>> = commanded.flat_map(instances_of).collect();
-        for instance in ids.iter().filter_map(|id| held.get(id.as_ref())?.instance.as_ref()) {
-            if !definitions.current.contains_key(&instance.definition_id) {
-                let model = self.models().of_instance(tx, &instance.id, &instance.definition_id).await?;
+        for (id, held) in ids.iter().filter_map(|id| Some((id, held.get(id.as_ref())?))) {
+            let definition = held.definition_id()?;
+            if !definitions.current.contains_key(definition) {
+                let model = self.models().of_instance(tx, id, definition).await?;
                 definitions.settings.load(tx, &model).await?;
-                definitions.current.insert(instance.definition_id.clone(), model);
+                definitions.current.insert(definition.to_owned(), model);
             }
         }
         Ok(())
@@ -147,7 +132,8 @@ impl SqlStore {
         held: &mut HashMap<String, Held>,
         definitions: &Definitions,
         decide: &dyn Decide,
-    ) {
+    ) -> Result<(), Error> {
+        listen_elsewhere(held.len());
         for Attempt { row, fixed, claimed, outcomes, .. } in attempts {
             let named = |of: fn(&crate::migration::MigrationPlan) -> &String| match &fixed.configuration {
                 BatchConfiguration::Migration { plan, .. } => definitions.models.get(of(plan)),
@@ -166,10 +152,11 @@ impl SqlStore {
                 claimed.ids.iter().zip(outcomes.iter_mut()).map(|(id, outcome)| (id, instance_of(&fixed.configuration, id), outcome));
             let wanted = |instance: &str| ids.is_none_or(|ids| ids.contains(instance));
             for (id, instance, outcome) in items.filter(|(_, instance, _)| wanted(instance)) {
-                let current = |definition: &str| definitions.current.get(definition).cloned();
-                *outcome = decide_one(&cx, id, held.get_mut(instance.as_ref()), current, |tenant| fixed.reaches(tenant), decide);
+                let held = held.get_mut(instance.as_ref());
+                *outcome = decide_one(&cx, id, held, definitions, |tenant| fixed.reaches(tenant), decide)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -181,7 +168,7 @@ fn instance_of<'a>(configuration: &BatchConfiguration, item: &'a str) -> Cow<'a,
     }
 }
 
-fn instances_of(attempt: &Attempt) -> impl Iterator<Item = Cow<'_, str>> {
+pub(super) fn instances_of(attempt: &Attempt) -> impl Iterator<Item = Cow<'_, str>> {
     attempt.claimed.ids.iter().map(|id| instance_of(&attempt.fixed.configuration, id))
 }
 
@@ -189,34 +176,25 @@ fn decide_one(
     cx: &ItemContext<'_>,
     id: &str,
     held: Option<&mut Held>,
-    current: impl Fn(&str) -> Option<Arc<ProcessDefinition>>,
+    definitions: &Definitions,
     reaches: impl Fn(Option<&str>) -> bool,
     decide: &dyn Decide,
-) -> Option<Failure> {
+) -> Result<Option<Failure>, Error> {
     let Some(held) = held else {
-        return failure_of(decide.decide(cx, Item { id: id.to_owned(), instance: None, definition: None }));
+        return Ok(failure_of(decide.decide(cx, Item { id: id.to_owned(), instance: None, definition: None })));
     };
-    held.uses = held.uses.saturating_sub(1);
-    let seen = !held.ended && held.instance.as_ref().is_some_and(|i| reaches(i.tenant_id.as_deref()));
-    let last = held.uses == 0 && !held.changed;
-    let instance = match (seen, last) {
-        (false, _) => None,
-        (true, true) => held.instance.take(),
-        (true, false) => held.instance.clone(),
-    };
-    let definition = instance.as_ref().and_then(|i| current(&i.definition_id));
-    match decide.decide(cx, Item { id: id.to_owned(), instance, definition }) {
+    let instance = held.next(reaches)?;
+    let definition = instance.as_ref().and_then(|i| definitions.current.get(&i.definition_id).cloned());
+    let failure = match decide.decide(cx, Item { id: id.to_owned(), instance, definition }) {
         ItemOutcome::Failed(failure) => Some(failure),
         ItemOutcome::Nothing => None,
         ItemOutcome::Changed { instance, closed, requests, ended } => {
-            held.instance = Some(*instance);
-            held.closed.extend(closed);
-            held.requests.extend(requests);
-            held.ended = ended;
-            held.changed = true;
+            held.change(Changed { instance: *instance, closed, requests, ended });
             None
         }
-    }
+    };
+    held.conclude(&definitions.models)?;
+    Ok(failure)
 }
 
 fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
@@ -225,46 +203,4 @@ fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
         // Of an instance that is not there nothing can have changed.
         ItemOutcome::Changed { .. } | ItemOutcome::Nothing => None,
     }
-}
-
-async fn hold(tx: &mut Tx, ids: Vec<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
-    let mut uses: HashMap<Cow<'_, str>, usize> = HashMap::new();
-    // As many items as instances: each is used once, as nearly always.
-    if attempts.iter().map(|a| a.claimed.ids.len()).sum::<usize>() > ids.len() {
-        for id in attempts.iter().flat_map(instances_of) {
-            *uses.entry(id).or_default() += 1;
-        }
-    }
-    let mut held = HashMap::with_capacity(ids.len());
-    for stored in load_instances(tx, ids, lock).await? {
-        let head = Head::of(&stored);
-        let uses = uses.get(stored.instance.id.as_str()).copied().unwrap_or(1);
-        let one = Held {
-            head,
-            definition_key: stored.definition_key,
-            uses,
-            closed: vec![],
-            requests: vec![],
-            changed: false,
-            ended: false,
-            instance: Some(stored.instance),
-        };
-        held.insert(one.head.id.clone(), one);
-    }
-    Ok(held)
-}
-
-/// Those that ask nothing of others, in one statement; they are let go. Gives the ids that were missed.
-async fn write(tx: &mut Tx, held: &mut HashMap<String, Held>, definitions: &Definitions) -> Result<HashSet<String>, Error> {
-    let mut changed: Vec<&mut Held> = held.values_mut().filter(|h| h.changed && h.requests.is_empty()).collect();
-    // In the order of ids, so that two workers wait for each other rather than collide.
-    changed.sort_by(|a, b| a.head.id.cmp(&b.head.id));
-    let mut writes = Vec::with_capacity(changed.len());
-    for Held { head, definition_key, instance, closed, ended, .. } in changed {
-        let Some(instance) = instance.take() else { continue };
-        let model = definitions.models.get(&instance.definition_id);
-        let definition_key = model.map_or(definition_key.as_str(), |m| m.key.as_str());
-        writes.push(Write::of(&Change { head, instance: &instance, ended: *ended, definition_key, closed })?);
-    }
-    write_all(tx, writes).await
 }

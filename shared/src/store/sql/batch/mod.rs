@@ -15,6 +15,7 @@ mod facts;
 mod fixed;
 #[cfg(feature = "bench")]
 mod floor;
+mod held;
 mod incident_history;
 mod jobs_reading;
 mod log;
