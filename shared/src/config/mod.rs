@@ -110,7 +110,7 @@ pub struct Settings {
     pub history_level: HistoryLevel,
 
     /// Micro-batches that one exec-worker has in transactions at once
-    #[arg(long, env = "EXEC_CONCURRENCY", default_value_t = 2, value_name = "N", help_heading = WORKING, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "EXEC_CONCURRENCY", default_value_t = 3, value_name = "N", help_heading = WORKING, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub exec_concurrency: u16,
     /// Unsettled messages of one exec-worker: a few transactions' worth for each that it has at once
     #[arg(long, env = "EXEC_PREFETCH", default_value_t = 64, value_name = "N", help_heading = WORKING, value_parser = clap::value_parser!(u16).range(1..=2000))]
