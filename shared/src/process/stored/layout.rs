@@ -20,8 +20,8 @@ trait Fields: Sized {
 }
 
 /// `version` is that of this program, whatever the value says. `all` are always written, `some` only where they are not none, empty or
-/// false. `in_full` is always written, and never as a reference: what stays when the row's definition changes. `of` are the fields of a value that lie among
-/// the others, `other` what a later version wrote: whoever finds that in a text reads it the general way.
+/// false. `in_full` is always written, and never as a reference: what stays when the row's definition changes. `of` are the fields of
+/// a value that lie among the others, `other` what a later version wrote: whoever finds that in a text reads it the general way.
 macro_rules! layout {
     ($type:ident { $($rule:ident $field:ident $($name:literal)?),* $(,)? }) => {
         impl Fields for $type {

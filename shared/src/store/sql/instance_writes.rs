@@ -33,7 +33,7 @@ pub(crate) struct Change<'a> {
 /// much.
 pub(crate) struct Write {
     pub(crate) id: String,
-    /// Which it was read with.
+    /// Of the instance as it was read.
     revision: i64,
     /// None: it has ended.
     row: Option<UpdatedRow>,
@@ -72,9 +72,11 @@ pub(crate) async fn write_instances(tx: &mut Tx, changes: &[Change<'_>]) -> Resu
 pub(crate) async fn write_all(tx: &mut Tx, mut writes: Vec<Write>) -> Result<HashSet<String>, Error> {
     let (mut rows, mut ended) = (vec![], vec![]);
     for write in &mut writes {
-        match write.row.take() {
-            Some(row) => rows.push((Key::of(write), row)),
-            None => ended.push(Key::of(write)),
+        let row = write.row.take();
+        let write = &*write;
+        match row {
+            Some(row) => rows.push((write, row)),
+            None => ended.push(write),
         }
     }
     let mut missed = update(tx, rows).await?;
@@ -98,19 +100,6 @@ fn ended_task(closed: &Closed) -> Option<Ended> {
     match closed {
         Closed::Task { record, ended, delete_reason } => Some(Ended { id: record.id.clone(), reason: delete_reason.clone(), at: *ended }),
         _ => None,
-    }
-}
-
-/// Which row is meant, if nobody has changed it.
-#[derive(Clone, Copy)]
-struct Key<'a> {
-    id: &'a str,
-    revision: i64,
-}
-
-impl<'a> Key<'a> {
-    fn of(write: &'a Write) -> Self {
-        Self { id: &write.id, revision: write.revision }
     }
 }
 
@@ -143,15 +132,15 @@ const UPDATE_ONE: &str = "UPDATE process_instance
     WHERE id = $1 AND revision = $2";
 
 /// In one statement on PostgreSQL, row by row on SQLite, where that is the faster one. Gives the ids that were missed.
-async fn update(tx: &mut Tx, rows: Vec<(Key<'_>, UpdatedRow)>) -> Result<HashSet<String>, Error> {
+async fn update(tx: &mut Tx, rows: Vec<(&Write, UpdatedRow)>) -> Result<HashSet<String>, Error> {
     if tx.dialect() == Dialect::Postgres {
         return if rows.is_empty() { Ok(HashSet::new()) } else { update_at_once(tx, rows).await };
     }
     let mut missed = HashSet::new();
-    for (key, row) in rows {
-        let values = params![key.id, key.revision, row.definition_id, row.definition_key, row.wake_at, row.has_incident, row.state];
+    for (write, row) in rows {
+        let values = params![&write.id, write.revision, row.definition_id, row.definition_key, row.wake_at, row.has_incident, row.state];
         if tx.execute(UPDATE_ONE, values).await? == 0 {
-            missed.insert(key.id.to_owned());
+            missed.insert(write.id.clone());
         }
     }
     Ok(missed)
@@ -161,11 +150,11 @@ async fn update(tx: &mut Tx, rows: Vec<(Key<'_>, UpdatedRow)>) -> Result<HashSet
 const WRITTEN: &str = "SELECT id FROM process_instance WHERE id {in $1} AND xmin::text = (txid_current() % (1::bigint << 32))::text";
 
 /// Most rows of a transaction have the same definition, and no job or incident: that is sent once.
-async fn update_at_once(tx: &mut Tx, rows: Vec<(Key<'_>, UpdatedRow)>) -> Result<HashSet<String>, Error> {
-    let ids: Vec<&str> = rows.iter().map(|(key, _)| key.id).collect();
+async fn update_at_once(tx: &mut Tx, rows: Vec<(&Write, UpdatedRow)>) -> Result<HashSet<String>, Error> {
+    let ids: Vec<&str> = rows.iter().map(|(write, _)| write.id.as_str()).collect();
     let columns = Columns(vec![
         ("id", Column::texts(ids.iter().copied())),
-        ("revision", Column::ints(rows.iter().map(|(key, _)| key.revision))),
+        ("revision", Column::ints(rows.iter().map(|(write, _)| write.revision))),
         ("definition_id", Column::texts(rows.iter().map(|(_, r)| r.definition_id.as_str())).collapsed()),
         ("definition_key", Column::texts(rows.iter().map(|(_, r)| r.definition_key.as_str())).collapsed()),
         ("wake_at", Column::optional_ints(rows.iter().map(|(_, r)| r.wake_at)).collapsed()),
@@ -201,12 +190,12 @@ async fn missed_of(tx: &mut Tx, ids: &[&str], written: u64) -> Result<HashSet<St
 }
 
 /// Gives the ids that were missed.
-async fn remove(tx: &mut Tx, ended: &[Key<'_>]) -> Result<Vec<String>, Error> {
+async fn remove(tx: &mut Tx, ended: &[&Write]) -> Result<Vec<String>, Error> {
     let mut missed = vec![];
-    for key in ended {
-        let values = params![key.id, key.revision];
+    for write in ended {
+        let values = params![&write.id, write.revision];
         if tx.execute("DELETE FROM process_instance WHERE id = $1 AND revision = $2", values).await? == 0 {
-            missed.push(key.id.to_owned());
+            missed.push(write.id.clone());
         }
     }
     Ok(missed)
