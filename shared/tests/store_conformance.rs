@@ -4,7 +4,7 @@
 
 use shared::store::sql::SqlStore;
 use shared::store::{BatchStore, Executed, Lease, Mode, Portion, Store};
-use shared::testing::database::TestDatabase;
+use shared::testing::database::{Raw, TestDatabase};
 use shared::testing::store_suite::{
     Herder, careful, effects, executing, listing, one_job, races, seeded, seeding, submitting, waking, whole, work,
 };
@@ -121,6 +121,24 @@ async fn an_instance_changed_meanwhile_is_decided_again() {
     let database = TestDatabase::postgres().await;
     races::an_instance_changed_meanwhile_is_decided_again(&database).await;
     database.remove().await;
+}
+
+/// Its rows come while others of the same statement are still to come: the connection has to be fit for the next transaction.
+#[tokio::test]
+async fn a_damaged_document_sends_its_transaction_back_and_nothing_else() {
+    for database in [TestDatabase::sqlite().await, TestDatabase::postgres().await] {
+        let (batch, ids) = seeded(&database, 90, 1).await;
+        let mut raw = Raw::connect(&database.url).await;
+        raw.execute(&format!("UPDATE process_instance SET state = '!' || state WHERE id = '{}'", ids[7])).await;
+        // More often than there are connections.
+        for _ in 0..20 {
+            let refused = database.store.execute(&[whole(&batch, 2)], &Mode::Normal, &Herder::default()).await.unwrap_err();
+            assert!(refused.to_string().contains(&ids[7]), "{refused}");
+        }
+        raw.execute(&format!("UPDATE process_instance SET state = substr(state, 2) WHERE id = '{}'", ids[7])).await;
+        assert_eq!(execute(&database.store, &batch).await.succeeded_instances, 90);
+        database.remove().await;
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use super::derived_rows::{Derived, Differences};
 use super::listening::listen_elsewhere;
 use super::statement::Sql;
-use super::{Column, Columns, Row, Tx, Value, corrupt, params};
+use super::{Column, Columns, Dialect, Row, Tx, Value, corrupt, params};
 use super::{history_rows, job_log_rows};
 use crate::process::derived;
 use crate::process::history::Closed;
@@ -50,17 +50,17 @@ pub(crate) const SELECT_INSTANCES: &str = select_instances!(" FROM process_insta
 
 /// The instances that there are of these, in one statement; locked in the order of ids, given in any.
 pub(crate) async fn load_instances(tx: &mut Tx, ids: impl Into<Value>, lock: Lock) -> Result<Vec<StoredInstance>, Error> {
-    let rows = instance_rows(tx, ids, lock).await?;
+    let rows = select(tx.dialect(), ids, lock).all(tx).await?;
     // Reading is the beginning of what is computed with them; deciding and writing follow at once.
     listen_elsewhere(rows.len());
     rows.iter().map(read).collect()
 }
 
 /// Their rows, for [`read`].
-pub(crate) async fn instance_rows(tx: &mut Tx, ids: impl Into<Value>, lock: Lock) -> Result<Vec<Row>, Error> {
-    let mut sql = Sql::new(tx.dialect(), SELECT_INSTANCES);
+pub(crate) fn select(dialect: Dialect, ids: impl Into<Value>, lock: Lock) -> Sql {
+    let mut sql = Sql::new(dialect, SELECT_INSTANCES);
     sql.with(" WHERE p.id {in ", ids).push("}").when(lock == Lock::Update, " ORDER BY p.id {for update}");
-    sql.all(tx).await
+    sql
 }
 
 pub(crate) fn read(row: &Row) -> Result<StoredInstance, Error> {

@@ -130,6 +130,11 @@ impl Sql {
         tx.all(&self.text, self.values).await
     }
 
+    /// As [`Tx::each`].
+    pub(crate) async fn each(self, tx: &mut Tx, take: impl FnMut(&Row) -> Result<(), Error> + Send) -> Result<(), Error> {
+        tx.each(&self.text, self.values, take).await
+    }
+
     pub(crate) async fn execute(self, tx: &mut Tx) -> Result<u64, Error> {
         tx.execute(&self.text, self.values).await
     }

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Database, Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -201,6 +202,39 @@ impl Tx {
                 let rows = bind::sqlite(rendered, values).fetch_all(&mut **tx).await.map_err(|e| mapped(verb, e))?;
                 tx.answered(sql)?;
                 Ok(rows.into_iter().map(|row| Row { verb, row: RowOf::Sqlite(row) }).collect())
+            }
+        }
+    }
+
+    /// Each row of the answer as it comes, so that no more of them than one need be in memory, and the database goes on meanwhile.
+    /// The statement must bound them.
+    ///
+    /// # Errors
+    /// The database's, or the first that `take` gives; the rows after it are left.
+    pub(crate) async fn each(
+        &mut self,
+        sql: &str,
+        values: Vec<Value>,
+        mut take: impl FnMut(&Row) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
+        let verb = self.verb();
+        let rendered = dialect::render(self.dialect(), sql);
+        match self {
+            Self::Postgres(tx) => {
+                let mut rows = bind::postgres(rendered, values).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await.map_err(|e| mapped(verb, e))? {
+                    take(&Row { verb, row: RowOf::Postgres(row) })?;
+                }
+                drop(rows);
+                tx.answered(sql)
+            }
+            Self::Sqlite(tx) => {
+                let mut rows = bind::sqlite(rendered, values).fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await.map_err(|e| mapped(verb, e))? {
+                    take(&Row { verb, row: RowOf::Sqlite(row) })?;
+                }
+                drop(rows);
+                tx.answered(sql)
             }
         }
     }

@@ -1,30 +1,31 @@
 //! The middle of [`execute`](super::execute): instances read in one statement, decided by the pure core, written in one.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::batch::BatchConfiguration;
 use crate::clock::Millis;
 use crate::fail_point::{self, Boundary};
 use crate::id;
-use crate::job::Failure;
-use crate::process::definition::ProcessDefinition;
-use crate::store::sql::instance_rows::Lock;
+use crate::migration::MigrationPlan;
+use crate::store::sql::instance_rows::{Lock, select};
+use crate::store::sql::instance_writes::write_all;
 use crate::store::sql::listening::listen_elsewhere;
 use crate::store::sql::models::Settings;
 use crate::store::sql::working_set::{Member, Surroundings, WorkingSet};
-use crate::store::sql::{SqlStore, Tx, params};
-use crate::store::{Decide, Error, Item, ItemContext, ItemOutcome};
+use crate::store::sql::{Row, SqlStore, Tx, params};
+use crate::store::{Decide, Error, ItemContext};
 
 use super::attempt::Attempt;
-use super::held::{Changed, Held, hold, write};
+use super::held::{Asking, Common, Items, Models, Waiting};
 
 /// Definitions that the plans name, held against deletion until the commit.
+#[derive(Default)]
 struct Definitions {
-    models: HashMap<String, Arc<ProcessDefinition>>,
+    models: Models,
     /// Those that instances have which a command is run on; not held.
-    current: HashMap<String, Arc<ProcessDefinition>>,
+    current: Models,
     settings: Settings,
 }
 
@@ -38,45 +39,65 @@ impl SqlStore {
         decide: &dyn Decide,
     ) -> Result<(), Error> {
         let mut definitions = self.hold_definitions(tx, attempts).await?;
-        let mut all: Vec<String> = attempts.iter().flat_map(instances_of).map(Cow::into_owned).collect();
-        all.sort();
-        all.dedup();
-        if fail_point::COMPILED {
-            all.iter().try_for_each(|id| tx.meet(Boundary::Instance, id))?;
-        }
-        let mut held = hold(tx, all, Lock::None, attempts).await?;
-        self.find_current(tx, attempts, &held, &mut definitions).await?;
-        self.decide_items(now, attempts, None, &mut held, &definitions, decide)?;
-        let missed = write(tx, &mut held).await?;
+        let (missed, mut asking) = self.pass(tx, now, attempts, None, &mut definitions, decide).await?;
         if !missed.is_empty() {
             // Changed between reading and writing: once more under their locks, which nothing can miss.
-            let missed: BTreeSet<String> = missed.into_iter().collect();
-            let mut again = hold(tx, missed.iter().cloned().collect(), Lock::Update, attempts).await?;
-            self.find_current(tx, attempts, &again, &mut definitions).await?;
-            self.decide_items(now, attempts, Some(&missed), &mut again, &definitions, decide)?;
-            if !write(tx, &mut again).await?.is_empty() {
+            let (again, more) = self.pass(tx, now, attempts, Some(&missed), &mut definitions, decide).await?;
+            if !again.is_empty() {
                 return Err(Error::Collision { verb: tx.verb(), source: None });
             }
-            held.retain(|id, _| !missed.contains(id));
-            held.extend(again);
+            asking.extend(more);
         }
-        let asking: Vec<Held> = held.into_values().filter(|h| !h.requests.is_empty()).collect();
         if asking.is_empty() { Ok(()) } else { self.write_asking(tx, now, asking, &definitions).await }
+    }
+
+    /// Reads, decides and writes once: all instances of these attempts, or `only` some, which are locked first.
+    /// Gives the ids that were missed, and those that have to ask others before they are written.
+    async fn pass(
+        &self,
+        tx: &mut Tx,
+        now: Millis,
+        attempts: &mut [Attempt],
+        only: Option<&HashSet<String>>,
+        definitions: &mut Definitions,
+        decide: &dyn Decide,
+    ) -> Result<(HashSet<String>, Vec<Asking>), Error> {
+        let ids = wanted(attempts, only);
+        if fail_point::COMPILED {
+            ids.iter().try_for_each(|id| tx.meet(Boundary::Instance, id))?;
+        }
+        let documents = ids.len();
+        let select = select(tx.dialect(), ids, only.map_or(Lock::None, |_| Lock::Update));
+        let items = if attempts.iter().any(runs_commands) {
+            // Their definitions have to be read first, and while rows come nothing else can be.
+            let rows = select.all(tx).await?;
+            self.find_current(tx, attempts, &rows, definitions).await?;
+            let mut items = self.items(now, attempts, only, definitions, decide);
+            listen_elsewhere(documents);
+            rows.iter().try_for_each(|row| items.decide(row))?;
+            items
+        } else {
+            let mut items = self.items(now, attempts, only, definitions, decide);
+            listen_elsewhere(documents);
+            select.each(tx, |row| items.decide(row)).await?;
+            items
+        };
+        let (writes, asking) = items.finish();
+        Ok((write_all(tx, writes).await?, asking))
     }
 
     /// Those whose migration asks something of other instances, with these: whoever wrote one of them first sends all of
     /// the transaction back.
-    async fn write_asking(&self, tx: &mut Tx, now: Millis, asking: Vec<Held>, definitions: &Definitions) -> Result<(), Error> {
+    async fn write_asking(&self, tx: &mut Tx, now: Millis, asking: Vec<Asking>, definitions: &Definitions) -> Result<(), Error> {
         let around = Surroundings { models: self.models(), now, user: None, default_retries: self.options().default_retries };
         let mut set = WorkingSet::new(around);
-        for held in asking {
-            let Some(instance) = held.instance else { continue };
+        for asks in asking {
+            let Asking { head, instance, closed, requests, ended } = asks;
             let definition = match definitions.models.get(&instance.definition_id) {
                 Some(model) => Arc::clone(model),
                 None => self.models().of_instance(tx, &instance.id, &instance.definition_id).await?,
             };
-            let member = Member { head: held.head, definition, instance, closed: held.closed, ended: held.ended, touched: true };
-            set.adopt(member, held.requests);
+            set.adopt(Member { head: Some(head), definition, instance, closed, ended, touched: true }, requests);
         }
         set.carry_out(tx).await?;
         if set.write(tx).await? { Ok(()) } else { Err(Error::Collision { verb: tx.verb(), source: None }) }
@@ -91,7 +112,7 @@ impl SqlStore {
         }
         let wanted: Vec<String> = wanted.into_iter().collect();
         let sql = "SELECT id FROM process_definition WHERE id {in $1} ORDER BY id {key share}";
-        let mut definitions = Definitions { models: HashMap::new(), current: HashMap::new(), settings: Settings::default() };
+        let mut definitions = Definitions::default();
         for row in tx.all(sql, params![&wanted]).await? {
             let id = row.text("id")?;
             if let Some(model) = self.models().get(tx, &id).await? {
@@ -103,18 +124,11 @@ impl SqlStore {
     }
 
     /// The models of the instances that commands are to run on.
-    async fn find_current(
-        &self,
-        tx: &mut Tx,
-        attempts: &[Attempt],
-        held: &HashMap<String, Held>,
-        definitions: &mut Definitions,
-    ) -> Result<(), Error> {
-        let commanded = attempts.iter().filter(|a| !matches!(a.fixed.configuration, BatchConfiguration::Migration { .. }));
-        let ids: BTreeSet<Cow<'_, str>> = commanded.flat_map(instances_of).collect();
-        for (id, held) in ids.iter().filter_map(|id| Some((id, held.get(id.as_ref())?))) {
-            let definition = held.definition_id()?;
-            if !definitions.current.contains_key(definition) {
+    async fn find_current(&self, tx: &mut Tx, attempts: &[Attempt], rows: &[Row], definitions: &mut Definitions) -> Result<(), Error> {
+        let commanded: HashSet<Cow<'_, str>> = attempts.iter().filter(|a| runs_commands(a)).flat_map(instances_of).collect();
+        for row in rows {
+            let (id, definition) = (row.str("id")?, row.str("definition_id")?);
+            if commanded.contains(id) && !definitions.current.contains_key(definition) {
                 let model = self.models().of_instance(tx, id, definition).await?;
                 definitions.settings.load(tx, &model).await?;
                 definitions.current.insert(definition.to_owned(), model);
@@ -123,19 +137,18 @@ impl SqlStore {
         Ok(())
     }
 
-    /// Decides the items that are about one of `ids` (none: all), in the order of the attempts.
-    fn decide_items(
+    /// The items that are about one of `only` (none: all).
+    fn items<'a>(
         &self,
         now: Millis,
-        attempts: &mut [Attempt],
-        ids: Option<&BTreeSet<String>>,
-        held: &mut HashMap<String, Held>,
-        definitions: &Definitions,
-        decide: &dyn Decide,
-    ) -> Result<(), Error> {
-        listen_elsewhere(held.len());
-        for Attempt { row, fixed, claimed, outcomes, .. } in attempts {
-            let named = |of: fn(&crate::migration::MigrationPlan) -> &String| match &fixed.configuration {
+        attempts: &'a mut [Attempt],
+        only: Option<&HashSet<String>>,
+        definitions: &'a Definitions,
+        decide: &'a dyn Decide,
+    ) -> Items<'a> {
+        let (mut commons, mut waiting) = (vec![], vec![]);
+        for (common, Attempt { row, fixed, claimed, outcomes, .. }) in attempts.iter_mut().enumerate() {
+            let named = |of: fn(&MigrationPlan) -> &String| match &fixed.configuration {
                 BatchConfiguration::Migration { plan, .. } => definitions.models.get(of(plan)),
                 _ => None,
             };
@@ -148,16 +161,18 @@ impl SqlStore {
                 default_retries: self.options().default_retries,
                 now,
             };
-            let items =
-                claimed.ids.iter().zip(outcomes.iter_mut()).map(|(id, outcome)| (id, instance_of(&fixed.configuration, id), outcome));
-            let wanted = |instance: &str| ids.is_none_or(|ids| ids.contains(instance));
-            for (id, instance, outcome) in items.filter(|(_, instance, _)| wanted(instance)) {
-                let held = held.get_mut(instance.as_ref());
-                *outcome = decide_one(&cx, id, held, definitions, |tenant| fixed.reaches(tenant), decide)?;
-            }
+            commons.push(Common { cx, fixed });
+            let items = claimed.ids.iter().zip(outcomes).map(|(id, outcome)| (id, instance_of(&fixed.configuration, id), outcome));
+            let items = items.filter(|(_, instance, _)| only.is_none_or(|only| only.contains(instance.as_ref())));
+            waiting.extend(items.map(|(id, instance, outcome)| Waiting::new(instance, id, common, outcome)));
         }
-        Ok(())
+        Items::new(commons, waiting, &definitions.models, &definitions.current, decide)
     }
+}
+
+/// Is the model of each of its instances needed?
+fn runs_commands(attempt: &Attempt) -> bool {
+    !matches!(attempt.fixed.configuration, BatchConfiguration::Migration { .. })
 }
 
 /// The instance that an item is about: itself, or the one that it is in.
@@ -168,39 +183,15 @@ fn instance_of<'a>(configuration: &BatchConfiguration, item: &'a str) -> Cow<'a,
     }
 }
 
-pub(super) fn instances_of(attempt: &Attempt) -> impl Iterator<Item = Cow<'_, str>> {
+fn instances_of(attempt: &Attempt) -> impl Iterator<Item = Cow<'_, str>> {
     attempt.claimed.ids.iter().map(|id| instance_of(&attempt.fixed.configuration, id))
 }
 
-fn decide_one(
-    cx: &ItemContext<'_>,
-    id: &str,
-    held: Option<&mut Held>,
-    definitions: &Definitions,
-    reaches: impl Fn(Option<&str>) -> bool,
-    decide: &dyn Decide,
-) -> Result<Option<Failure>, Error> {
-    let Some(held) = held else {
-        return Ok(failure_of(decide.decide(cx, Item { id: id.to_owned(), instance: None, definition: None })));
-    };
-    let instance = held.next(reaches)?;
-    let definition = instance.as_ref().and_then(|i| definitions.current.get(&i.definition_id).cloned());
-    let failure = match decide.decide(cx, Item { id: id.to_owned(), instance, definition }) {
-        ItemOutcome::Failed(failure) => Some(failure),
-        ItemOutcome::Nothing => None,
-        ItemOutcome::Changed { instance, closed, requests, ended } => {
-            held.change(Changed { instance: *instance, closed, requests, ended });
-            None
-        }
-    };
-    held.conclude(&definitions.models)?;
-    Ok(failure)
-}
-
-fn failure_of(outcome: ItemOutcome) -> Option<Failure> {
-    match outcome {
-        ItemOutcome::Failed(failure) => Some(failure),
-        // Of an instance that is not there nothing can have changed.
-        ItemOutcome::Changed { .. } | ItemOutcome::Nothing => None,
-    }
+/// The instances of these attempts, each once, in the order of ids.
+fn wanted(attempts: &[Attempt], only: Option<&HashSet<String>>) -> Vec<String> {
+    let all = attempts.iter().flat_map(instances_of);
+    let mut ids: Vec<String> = all.filter(|id| only.is_none_or(|only| only.contains(id.as_ref()))).map(Cow::into_owned).collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }

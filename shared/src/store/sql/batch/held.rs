@@ -1,147 +1,183 @@
-//! The instances of one exec transaction: all as their rows, each as a document only while its items are decided.
+//! The instances of one exec transaction, each read, decided and written out as its row comes in.
 //!
 //! Five hundred documents at once are some megabytes in thousands of pieces: more than the processor's caches hold, and given back
-//! to the system between one transaction and the next. Read, decided and written out one after the other, they share the memory of one.
+//! to the system between one transaction and the next. One after the other they share the memory of one, and while one is decided
+//! the database reads the next.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::job::Failure;
 use crate::process::definition::ProcessDefinition;
 use crate::process::history::Closed;
 use crate::process::instance::Instance;
 use crate::runner::Request;
-use crate::store::Error;
-use crate::store::sql::instance_rows::{self, Head, Lock, instance_rows};
-use crate::store::sql::instance_writes::{Change, Write, write_all};
-use crate::store::sql::{Row, Tx};
+use crate::store::sql::Row;
+use crate::store::sql::instance_rows::{self, Head};
+use crate::store::sql::instance_writes::{Change, Write};
+use crate::store::{Decide, Error, Item, ItemContext, ItemOutcome};
 
-use super::attempt::Attempt;
-use super::decide::instances_of;
+use super::fixed::Fixed;
 
-/// An instance of the transaction, and what became of it.
-pub(super) struct Held {
-    /// As it was read; none after the last item.
-    row: Option<Row>,
-    /// Items that have not looked at it yet.
-    uses: usize,
-    /// What a write must know; with the document.
-    pub(super) head: Option<Head>,
-    /// Read for the first item, taken by the last one that needs it.
-    pub(super) instance: Option<Instance>,
-    pub(super) closed: Vec<Closed>,
-    /// What its migration asks of other instances; it is then kept until they are there.
-    pub(super) requests: Vec<Request>,
-    changed: bool,
-    pub(super) ended: bool,
-    /// Of one that asks for nothing.
-    write: Option<Write>,
+/// What an attempt's items have in common.
+pub(super) struct Common<'a> {
+    pub(super) cx: ItemContext<'a>,
+    pub(super) fixed: &'a Fixed,
 }
 
-/// What an item makes of an instance.
-pub(super) struct Changed {
+/// An item that waits for the row of its instance.
+pub(super) struct Waiting<'a> {
+    /// Itself, or the one that it is in.
+    pub(super) instance: Cow<'a, str>,
+    pub(super) id: &'a str,
+    /// Of its attempt, in the list of those.
+    pub(super) common: usize,
+    pub(super) outcome: &'a mut Option<Failure>,
+    met: bool,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(instance: Cow<'a, str>, id: &'a str, common: usize, outcome: &'a mut Option<Failure>) -> Self {
+        Self { instance, id, common, outcome, met: false }
+    }
+}
+
+/// An instance whose migration asks something of others: it is written together with those.
+pub(super) struct Asking {
+    pub(super) head: Head,
     pub(super) instance: Instance,
     pub(super) closed: Vec<Closed>,
     pub(super) requests: Vec<Request>,
     pub(super) ended: bool,
 }
 
-impl Held {
-    fn new(row: Row, uses: usize) -> Self {
-        Self {
-            row: Some(row),
-            uses,
-            head: None,
-            instance: None,
-            closed: vec![],
-            requests: vec![],
-            changed: false,
-            ended: false,
-            write: None,
-        }
+/// Definitions by id.
+pub(super) type Models = HashMap<String, Arc<ProcessDefinition>>;
+
+/// The items of a transaction, and what became of those whose row has come.
+pub(super) struct Items<'a> {
+    commons: Vec<Common<'a>>,
+    /// By instance; those of one instance in the order of their attempts.
+    waiting: Vec<Waiting<'a>>,
+    /// Definitions of the plans.
+    named: &'a Models,
+    /// Those that a command may be run on.
+    current: &'a Models,
+    decide: &'a dyn Decide,
+    writes: Vec<Write>,
+    asking: Vec<Asking>,
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn new(
+        commons: Vec<Common<'a>>,
+        mut waiting: Vec<Waiting<'a>>,
+        named: &'a Models,
+        current: &'a Models,
+        decide: &'a dyn Decide,
+    ) -> Self {
+        // Stable; and they come in this order nearly always.
+        waiting.sort_by(|a, b| a.instance.cmp(&b.instance));
+        Self { commons, waiting, named, current, decide, writes: vec![], asking: vec![] }
     }
 
-    /// The definition that its row names, before it is decided.
-    pub(super) fn definition_id(&self) -> Result<&str, Error> {
-        self.row.as_ref().map_or(Ok(""), |row| row.str("definition_id"))
-    }
-
-    /// For the next item, as those before have left it; none that has ended, or that the batch does not reach.
+    /// Decides the items of one instance, each as those before have left it; then what is to be written is made of the document,
+    /// and that is let go.
     ///
     /// # Errors
-    /// The document is damaged.
-    pub(super) fn next(&mut self, reaches: impl Fn(Option<&str>) -> bool) -> Result<Option<Instance>, Error> {
-        self.uses = self.uses.saturating_sub(1);
-        if self.head.is_none()
-            && let Some(row) = &self.row
-        {
-            let stored = instance_rows::read(row)?;
-            (self.head, self.instance) = (Some(Head::of(&stored)), Some(stored.instance));
+    /// The document is damaged, or cannot be written.
+    pub(super) fn decide(&mut self, row: &Row) -> Result<(), Error> {
+        let stored = instance_rows::read(row)?;
+        let head = Head::of(&stored);
+        let Range { start, end } = self.of(&head.id);
+        let mut held = Held { instance: Some(stored.instance), closed: vec![], requests: vec![], changed: false, ended: false };
+        for (at, item) in self.waiting.iter_mut().enumerate().take(end).skip(start) {
+            item.met = true;
+            let common = &self.commons[item.common];
+            let instance = held.next(common.fixed, at + 1 == end);
+            let definition = instance.as_ref().and_then(|i| self.current.get(&i.definition_id).cloned());
+            let outcome = self.decide.decide(&common.cx, Item { id: item.id.to_owned(), instance, definition });
+            *item.outcome = held.after(outcome);
         }
-        let seen = !self.ended && self.instance.as_ref().is_some_and(|i| reaches(i.tenant_id.as_deref()));
-        let last = self.uses == 0 && !self.changed;
-        Ok(match (seen, last) {
-            (false, _) => None,
-            (true, true) => self.instance.take(),
-            (true, false) => self.instance.clone(),
-        })
+        self.conclude(row, head, held)
     }
 
-    pub(super) fn change(&mut self, changed: Changed) {
-        self.instance = Some(changed.instance);
-        self.closed.extend(changed.closed);
-        self.requests.extend(changed.requests);
-        self.ended = changed.ended;
-        self.changed = true;
+    /// Where the items of this instance are.
+    fn of(&self, instance: &str) -> Range<usize> {
+        let start = self.waiting.partition_point(|item| *item.instance < *instance);
+        let many = self.waiting[start..].iter().take_while(|item| *item.instance == *instance).count();
+        start..start + many
     }
 
-    /// After each item: after the last one, what is to be written is made of the document, and that is let go.
-    ///
-    /// # Errors
-    /// The document cannot be written.
-    pub(super) fn conclude(&mut self, models: &HashMap<String, Arc<ProcessDefinition>>) -> Result<(), Error> {
-        if self.uses > 0 {
-            return Ok(());
-        }
-        let Some(row) = self.row.take() else { return Ok(()) };
-        if !self.requests.is_empty() {
-            return Ok(());
-        }
-        if let (true, Some(head), Some(instance)) = (self.changed, self.head.take(), self.instance.take()) {
-            let definition_key = match models.get(&instance.definition_id) {
+    fn conclude(&mut self, row: &Row, head: Head, held: Held) -> Result<(), Error> {
+        let Held { instance: Some(instance), closed, requests, changed, ended } = held else { return Ok(()) };
+        if !requests.is_empty() {
+            self.asking.push(Asking { head, instance, closed, requests, ended });
+        } else if changed {
+            let definition_key = match self.named.get(&instance.definition_id) {
                 Some(model) => model.key.as_str(),
                 None => row.str("definition_key")?,
             };
-            let (before, ended) = (Some(row.str("state")?), self.ended);
-            let change = Change { head: &head, before, instance: &instance, ended, definition_key, closed: &self.closed };
-            self.write = Some(Write::of(&change)?);
+            let before = Some(row.str("state")?);
+            let change = Change { head: &head, before, instance: &instance, ended, definition_key, closed: &closed };
+            self.writes.push(Write::of(&change)?);
         }
         Ok(())
     }
+
+    /// After the last row: the items of instances that there are not. Gives what is to be written, in the order of ids, and what
+    /// has to ask first.
+    pub(super) fn finish(mut self) -> (Vec<Write>, Vec<Asking>) {
+        for item in self.waiting.iter_mut().filter(|item| !item.met) {
+            let none = Item { id: item.id.to_owned(), instance: None, definition: None };
+            *item.outcome = match self.decide.decide(&self.commons[item.common].cx, none) {
+                ItemOutcome::Failed(failure) => Some(failure),
+                // Of an instance that is not there nothing can have changed.
+                ItemOutcome::Changed { .. } | ItemOutcome::Nothing => None,
+            };
+        }
+        // In one order, so that two workers wait for each other rather than collide.
+        self.writes.sort_by(|a, b| a.id.cmp(&b.id));
+        (self.writes, self.asking)
+    }
 }
 
-/// Those that there are, in one statement.
-pub(super) async fn hold(tx: &mut Tx, ids: Vec<String>, lock: Lock, attempts: &[Attempt]) -> Result<HashMap<String, Held>, Error> {
-    let mut uses: HashMap<Cow<'_, str>, usize> = HashMap::new();
-    // As many items as instances: each is used once, as nearly always.
-    if attempts.iter().map(|a| a.claimed.ids.len()).sum::<usize>() > ids.len() {
-        for id in attempts.iter().flat_map(instances_of) {
-            *uses.entry(id).or_default() += 1;
+/// An instance while its items are decided.
+struct Held {
+    /// None once the last item has been given it and has left it as it was.
+    instance: Option<Instance>,
+    closed: Vec<Closed>,
+    /// What its migration asks of other instances.
+    requests: Vec<Request>,
+    changed: bool,
+    ended: bool,
+}
+
+impl Held {
+    /// For the next item, as those before have left it; none that has ended, or that the batch does not reach.
+    fn next(&mut self, fixed: &Fixed, is_last: bool) -> Option<Instance> {
+        let seen = !self.ended && self.instance.as_ref().is_some_and(|i| fixed.reaches(i.tenant_id.as_deref()));
+        match (seen, is_last && !self.changed) {
+            (false, _) => None,
+            (true, true) => self.instance.take(),
+            (true, false) => self.instance.clone(),
         }
     }
-    let mut held = HashMap::with_capacity(ids.len());
-    for row in instance_rows(tx, ids, lock).await? {
-        let id = row.text("id")?;
-        let uses = uses.get(id.as_str()).copied().unwrap_or(1);
-        held.insert(id, Held::new(row, uses));
-    }
-    Ok(held)
-}
 
-/// Writes those that changed and ask nothing of others, in one statement. Gives the ids that were missed.
-pub(super) async fn write(tx: &mut Tx, held: &mut HashMap<String, Held>) -> Result<HashSet<String>, Error> {
-    let mut writes: Vec<Write> = held.values_mut().filter_map(|h| h.write.take()).collect();
-    // In the order of ids, so that two workers wait for each other rather than collide.
-    writes.sort_by(|a, b| a.id.cmp(&b.id));
-    write_all(tx, writes).await
+    fn after(&mut self, outcome: ItemOutcome) -> Option<Failure> {
+        match outcome {
+            ItemOutcome::Failed(failure) => Some(failure),
+            ItemOutcome::Nothing => None,
+            ItemOutcome::Changed { instance, closed, requests, ended } => {
+                self.instance = Some(*instance);
+                self.closed.extend(closed);
+                self.requests.extend(requests);
+                self.ended = ended;
+                self.changed = true;
+                None
+            }
+        }
+    }
 }
