@@ -82,7 +82,8 @@ pub(crate) struct Verb {
     /// SQLite: the commit answers a POST, so it is synced to disk before the answer.
     pub durable: bool,
     /// PostgreSQL: all of its statements find their rows by key, and must be planned so whatever the statistics say: those of
-    /// queues are always stale, and a scan would cost more the more is waiting.
+    /// queues are always stale, and a scan would cost more the more is waiting. Planned once for each connection, then: left to
+    /// itself, PostgreSQL plans a statement with a list anew each time, for it takes an unknown list to have ten items.
     pub by_key: bool,
 }
 

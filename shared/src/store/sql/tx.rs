@@ -17,7 +17,8 @@ use crate::store::Error;
 
 const BEGIN_DURABLE: &str = "PRAGMA synchronous=FULL; BEGIN IMMEDIATE";
 /// See [`Verb::by_key`].
-const BY_KEY: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+const BY_KEY: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+                      SET LOCAL plan_cache_mode = force_generic_plan";
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const BEGIN_NORMAL: &str = "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE";
 /// Longest a verb waits for its turn while others have all of PostgreSQL's connections: a crowd may keep one waiting for longer
