@@ -25,6 +25,15 @@ impl Column {
         Self::Each(Array::Texts(texts.into_iter().map(|t| Some(clean(t.into()))).collect()))
     }
 
+    /// As [`Column::texts`] and then [`Column::collapsed`]; texts that are all the same are not copied for each row.
+    pub(crate) fn texts_collapsed<'t>(texts: impl Iterator<Item = &'t str> + Clone) -> Self {
+        let mut each = texts.clone();
+        match each.next() {
+            Some(first) if each.all(|text| text == first) => Self::same(first, texts.count()),
+            _ => Self::texts(texts),
+        }
+    }
+
     pub(crate) fn optional_texts(texts: impl IntoIterator<Item = Option<String>>) -> Self {
         Self::Each(Array::Texts(texts.into_iter().map(|t| t.map(clean)).collect()))
     }

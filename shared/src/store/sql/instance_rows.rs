@@ -33,12 +33,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn of(stored: &StoredInstance) -> Self {
-        Self { id: stored.instance.id.clone(), revision: stored.revision, derived: Derived::of(&stored.instance) }
+    pub(crate) fn of(instance: &Instance, revision: i64) -> Self {
+        Self { id: instance.id.clone(), revision, derived: Derived::of(instance) }
     }
 }
 
-/// `SELECT` with the columns that [`read`] reads, from a table named `p`, and then this text.
+/// `SELECT` with the columns that [`Stored`] reads, from a table named `p`, and then this text.
 macro_rules! select_instances {
     ($rest:literal) => {
         concat!("SELECT p.id, p.definition_id, p.definition_key, p.suspended, p.revision, p.state", $rest)
@@ -63,11 +63,42 @@ pub(crate) fn select(dialect: Dialect, ids: impl Into<Value>, lock: Lock) -> Sql
     sql
 }
 
+/// The columns of [`SELECT_INSTANCES`], where they lie in the row.
+pub(crate) struct Stored<'r> {
+    pub(crate) id: &'r str,
+    pub(crate) definition_id: &'r str,
+    pub(crate) definition_key: &'r str,
+    suspended: bool,
+    pub(crate) revision: i64,
+    /// The text of the document.
+    pub(crate) state: &'r str,
+}
+
+impl<'r> Stored<'r> {
+    /// By their places: a name is looked up at every reading, and a batch reads them by the million.
+    pub(crate) fn of(row: &'r Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.str(0)?,
+            definition_id: row.str(1)?,
+            definition_key: row.str(2)?,
+            suspended: row.bool(3)?,
+            revision: row.int(4)?,
+            state: row.str(5)?,
+        })
+    }
+
+    pub(crate) fn instance(&self) -> Result<Instance, Error> {
+        let ids = RowIds { id: self.id, definition_id: self.definition_id };
+        let mut instance = stored::read(self.state, ids).map_err(|e| corrupt("process instance", self.id, &e))?;
+        instance.suspended = self.suspended;
+        Ok(instance)
+    }
+}
+
 pub(crate) fn read(row: &Row) -> Result<StoredInstance, Error> {
-    let ids = RowIds { id: row.str("id")?, definition_id: row.str("definition_id")? };
-    let mut instance = stored::read(row.str("state")?, ids).map_err(|e| corrupt("process instance", ids.id, &e))?;
-    instance.suspended = row.bool("suspended")?;
-    Ok(StoredInstance { instance, revision: row.int("revision")?, definition_key: row.text("definition_key")? })
+    let stored = Stored::of(row)?;
+    let definition_key = stored.definition_key.to_owned();
+    Ok(StoredInstance { instance: stored.instance()?, revision: stored.revision, definition_key })
 }
 
 pub(super) fn document(instance: &Instance) -> Result<String, Error> {

@@ -46,13 +46,17 @@ pub(crate) struct Write {
 impl Write {
     pub(crate) fn of(change: &Change<'_>) -> Result<Self, Error> {
         let Change { head, instance, ended, definition_key, closed, .. } = *change;
-        let after = if ended { Derived::default() } else { Derived::of(instance) };
+        let row = if ended { None } else { Some(UpdatedRow::of(change)?) };
         let mut differences = Differences::default();
-        differences.add(&head.id, instance.tenant_id.as_deref(), &head.derived, &after);
+        // Derived rows are of the document alone.
+        if row.as_ref().is_none_or(|row| row.state.is_some()) {
+            let after = if ended { Derived::default() } else { Derived::of(instance) };
+            differences.add(&head.id, instance.tenant_id.as_deref(), &head.derived, &after);
+        }
         Ok(Self {
             id: head.id.clone(),
             revision: head.revision,
-            row: if ended { None } else { Some(UpdatedRow::of(change)?) },
+            row,
             differences,
             history: history_rows::rows_of(instance, definition_key, closed)?,
             jobs: job_log_rows::rows_of(instance, definition_key, closed),
@@ -155,8 +159,8 @@ async fn update_at_once(tx: &mut Tx, rows: Vec<(&Write, UpdatedRow)>) -> Result<
     let columns = Columns(vec![
         ("id", Column::texts(ids.iter().copied())),
         ("revision", Column::ints(rows.iter().map(|(write, _)| write.revision))),
-        ("definition_id", Column::texts(rows.iter().map(|(_, r)| r.definition_id.as_str())).collapsed()),
-        ("definition_key", Column::texts(rows.iter().map(|(_, r)| r.definition_key.as_str())).collapsed()),
+        ("definition_id", Column::texts_collapsed(rows.iter().map(|(_, r)| r.definition_id.as_str()))),
+        ("definition_key", Column::texts_collapsed(rows.iter().map(|(_, r)| r.definition_key.as_str()))),
         ("wake_at", Column::optional_ints(rows.iter().map(|(_, r)| r.wake_at)).collapsed()),
         ("has_incident", Column::bools(rows.iter().map(|(_, r)| r.has_incident)).collapsed()),
         ("state", Column::optional_texts(rows.into_iter().map(|(_, r)| r.state)).collapsed()),

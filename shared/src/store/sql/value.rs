@@ -1,8 +1,10 @@
 //! Values that go into statements and rows that come back, the same for both databases.
 
+use std::fmt::Display;
+
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, ValueRef as _};
+use sqlx::{ColumnIndex, Row as _, ValueRef as _};
 
 use super::Array;
 use super::error::mapped;
@@ -113,7 +115,12 @@ impl From<Vec<i64>> for Value {
     }
 }
 
-/// One row of an answer. Columns are read by name.
+/// A column of an answer: its name, or its place from 0.
+pub(crate) trait At: ColumnIndex<PgRow> + ColumnIndex<SqliteRow> + Display + Copy {}
+
+impl<I: ColumnIndex<PgRow> + ColumnIndex<SqliteRow> + Display + Copy> At for I {}
+
+/// One row of an answer.
 pub(crate) struct Row {
     pub(super) verb: &'static str,
     pub(super) row: RowOf,
@@ -126,7 +133,7 @@ pub(super) enum RowOf {
 
 macro_rules! optional {
     ($($name:ident -> $type:ty;)*) => { $(
-        pub(crate) fn $name(&self, column: &str) -> Result<Option<$type>, Error> {
+        pub(crate) fn $name(&self, column: impl At) -> Result<Option<$type>, Error> {
             match &self.row {
                 RowOf::Postgres(row) => row.try_get(column),
                 // Computed columns of SQLite have no declared type: the value itself decides.
@@ -141,9 +148,9 @@ macro_rules! optional {
 
 macro_rules! required {
     ($($name:ident, $optional:ident -> $type:ty;)*) => { $(
-        pub(crate) fn $name(&self, column: &str) -> Result<$type, Error> {
+        pub(crate) fn $name(&self, column: impl At) -> Result<$type, Error> {
             self.$optional(column)?.ok_or_else(|| mapped(self.verb, sqlx::Error::ColumnDecode {
-                index: column.to_owned(),
+                index: column.to_string(),
                 source: "an unexpected NULL".into(),
             }))
         }
@@ -179,7 +186,7 @@ impl Row {
     }
 
     /// A text, where it lies.
-    pub(crate) fn str(&self, column: &str) -> Result<&str, Error> {
+    pub(crate) fn str(&self, column: impl At) -> Result<&str, Error> {
         match &self.row {
             RowOf::Postgres(row) => row.try_get(column),
             RowOf::Sqlite(row) => row.try_get_unchecked(column),

@@ -93,7 +93,7 @@ impl<'a> WorkingSet<'a> {
     pub(crate) async fn admit(&mut self, tx: &mut Tx, stored: StoredInstance) -> Result<(), Error> {
         let (id, definition) = (&stored.instance.id, &stored.instance.definition_id);
         let definition = self.around.models.of_instance(tx, id, definition).await?;
-        let head = Some(Head::of(&stored));
+        let head = Some(Head::of(&stored.instance, stored.revision));
         let member = Member { head, definition, instance: stored.instance, closed: vec![], ended: false, touched: false };
         self.members.insert(member.instance.id.clone(), member);
         Ok(())

@@ -15,7 +15,7 @@ use crate::process::history::Closed;
 use crate::process::instance::Instance;
 use crate::runner::Request;
 use crate::store::sql::Row;
-use crate::store::sql::instance_rows::{self, Head};
+use crate::store::sql::instance_rows::{Head, Stored};
 use crate::store::sql::instance_writes::{Change, Write};
 use crate::store::{Decide, Error, Item, ItemContext, ItemOutcome};
 
@@ -61,6 +61,8 @@ pub(super) struct Items<'a> {
     commons: Vec<Common<'a>>,
     /// By instance; those of one instance in the order of their attempts.
     waiting: Vec<Waiting<'a>>,
+    /// After those of the row that came last.
+    after_last: usize,
     /// Definitions of the plans.
     named: &'a Models,
     /// Those that a command may be run on.
@@ -80,7 +82,7 @@ impl<'a> Items<'a> {
     ) -> Self {
         // Stable; and they come in this order nearly always.
         waiting.sort_by(|a, b| a.instance.cmp(&b.instance));
-        Self { commons, waiting, named, current, decide, writes: vec![], asking: vec![] }
+        Self { commons, waiting, after_last: 0, named, current, decide, writes: vec![], asking: vec![] }
     }
 
     /// Decides the items of one instance, each as those before have left it; then what is to be written is made of the document,
@@ -89,10 +91,11 @@ impl<'a> Items<'a> {
     /// # Errors
     /// The document is damaged, or cannot be written.
     pub(super) fn decide(&mut self, row: &Row) -> Result<(), Error> {
-        let stored = instance_rows::read(row)?;
-        let head = Head::of(&stored);
-        let Range { start, end } = self.of(&head.id);
-        let mut held = Held { instance: Some(stored.instance), closed: vec![], requests: vec![], changed: false, ended: false };
+        let stored = Stored::of(row)?;
+        let instance = stored.instance()?;
+        let head = Head::of(&instance, stored.revision);
+        let Range { start, end } = self.next_of(stored.id);
+        let mut held = Held { instance: Some(instance), closed: vec![], requests: vec![], changed: false, ended: false };
         for (at, item) in self.waiting.iter_mut().enumerate().take(end).skip(start) {
             item.met = true;
             let common = &self.commons[item.common];
@@ -101,26 +104,28 @@ impl<'a> Items<'a> {
             let outcome = self.decide.decide(&common.cx, Item { id: item.id.to_owned(), instance, definition });
             *item.outcome = held.after(outcome);
         }
-        self.conclude(row, head, held)
+        self.conclude(&stored, head, held)
     }
 
-    /// Where the items of this instance are.
-    fn of(&self, instance: &str) -> Range<usize> {
-        let start = self.waiting.partition_point(|item| *item.instance < *instance);
+    /// Where the items of this instance are. Rows come in the order of ids nearly always: then after those of the last one.
+    fn next_of(&mut self, instance: &str) -> Range<usize> {
+        let after = self.waiting.get(self.after_last).is_some_and(|item| *item.instance == *instance);
+        let start = if after { self.after_last } else { self.waiting.partition_point(|item| *item.instance < *instance) };
         let many = self.waiting[start..].iter().take_while(|item| *item.instance == *instance).count();
-        start..start + many
+        self.after_last = start + many;
+        start..self.after_last
     }
 
-    fn conclude(&mut self, row: &Row, head: Head, held: Held) -> Result<(), Error> {
+    fn conclude(&mut self, stored: &Stored<'_>, head: Head, held: Held) -> Result<(), Error> {
         let Held { instance: Some(instance), closed, requests, changed, ended } = held else { return Ok(()) };
         if !requests.is_empty() {
             self.asking.push(Asking { head, instance, closed, requests, ended });
         } else if changed {
             let definition_key = match self.named.get(&instance.definition_id) {
                 Some(model) => model.key.as_str(),
-                None => row.str("definition_key")?,
+                None => stored.definition_key,
             };
-            let before = Some(row.str("state")?);
+            let before = Some(stored.state);
             let change = Change { head: &head, before, instance: &instance, ended, definition_key, closed: &closed };
             self.writes.push(Write::of(&change)?);
         }

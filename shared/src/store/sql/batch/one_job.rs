@@ -222,12 +222,12 @@ pub(super) async fn set_control_retries(
         log::close_incidents(tx, now, Ended::Resolved, &[(job.clone(), ended, fixed.tenant_id.clone())]).await?;
     }
     if retries == 0 && incident.is_none() {
-        let message = row.optional_text(&format!("{prefix}_error"))?;
+        let message = row.optional_text(format!("{prefix}_error").as_str())?;
         incident = Some(Incident { id: id::new_id(), message, time: now, annotation: None });
     }
     let due = match due {
         Some(due) => due,
-        None => row.optional_int(&format!("{prefix}_due"))?,
+        None => row.optional_int(format!("{prefix}_due").as_str())?,
     };
     let incident = incident.map(|i| serde_json::to_string(&i).unwrap_or_default());
     let sql = format!("UPDATE batch SET {prefix}_retries = $2, {prefix}_due = $3, {prefix}_incident = $4 WHERE id = $1");
