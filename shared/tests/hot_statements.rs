@@ -1,5 +1,5 @@
-//! No statement on a batch's way reads a whole table, however much is waiting and however stale the statistics are: PostgreSQL
-//! itself counts the scans.
+//! No statement on a batch's way reads a whole table, however much is waiting and however stale the statistics are, nor is it planned
+//! at every call: PostgreSQL itself counts the scans and the plans.
 
 #![expect(clippy::unwrap_used, reason = "tests: a failure is a panic")]
 
@@ -31,7 +31,7 @@ async fn scans(connection: &mut PgConnection) -> Vec<(String, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_on_a_batchs_way_reads_a_whole_table() {
+async fn no_statement_on_a_batchs_way_reads_a_whole_table_or_is_planned_at_every_call() {
     let database = TestDatabase::postgres().await;
     // Analysed while they are empty: the planner takes them for tiny, and they are not.
     let mut connection = connect(&database).await;
@@ -51,6 +51,10 @@ async fn no_statement_on_a_batchs_way_reads_a_whole_table() {
     let options = StoreOptions { max_connections: 1, ..StoreOptions::default() };
     let store = open_sql(&database.url, options).await.unwrap();
     drive(&store, &submitted.id).await;
+    let planned = store.planned_for_their_values().await.unwrap();
+    let of_a_table = |statement: &String| TABLES.iter().any(|table| statement.contains(&format!(" {table} ")));
+    let anew: Vec<_> = planned.iter().filter(|statement| of_a_table(statement)).collect();
+    assert!(anew.is_empty(), "planned again and again: {anew:#?}");
     store.close().await;
     // A connection tells what it has read at its end, all at once: the last thing that it did was to delete the batch.
     let told = "SELECT n_tup_del FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname = 'batch'";

@@ -59,6 +59,17 @@ impl SqlStore {
         tx.commit().await
     }
 
+    /// Statements of a connection that PostgreSQL has planned for the values of a call, not once for all. With one connection only.
+    ///
+    /// # Errors
+    /// The database's; it is older than version 14, or SQLite.
+    pub async fn planned_for_their_values(&self) -> Result<Vec<String>, Error> {
+        let mut tx = self.read(Verb::named("planned").by_key()).await?;
+        let rows = tx.all("SELECT statement FROM pg_prepared_statements WHERE custom_plans > 0", params![]).await?;
+        tx.commit().await?;
+        rows.iter().map(|row| row.text("statement")).collect()
+    }
+
     /// Names of all tables with their columns, in order, to compare the schemas of the two databases.
     ///
     /// # Errors
