@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
 use sqlx::{AssertSqlSafe, Database, Postgres, Sqlite, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -114,6 +115,18 @@ impl<DB: Database> Open<DB> {
     }
 }
 
+async fn take_each<R>(
+    verb: &'static str,
+    mut rows: BoxStream<'_, Result<R, sqlx::Error>>,
+    row_of: fn(R) -> RowOf,
+    mut take: impl FnMut(&Row) -> Result<(), Error>,
+) -> Result<(), Error> {
+    while let Some(row) = rows.try_next().await.map_err(|e| mapped(verb, e))? {
+        take(&Row { verb, row: row_of(row) })?;
+    }
+    Ok(())
+}
+
 fn locks(sql: &str) -> bool {
     let sql = sql.trim_start();
     ["{for", "{skip locked}"].iter().any(|token| sql.contains(token))
@@ -216,25 +229,17 @@ impl Tx {
         &mut self,
         sql: &str,
         values: Vec<Value>,
-        mut take: impl FnMut(&Row) -> Result<(), Error> + Send,
+        take: impl FnMut(&Row) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
         let verb = self.verb();
         let rendered = dialect::render(self.dialect(), sql);
         match self {
             Self::Postgres(tx) => {
-                let mut rows = bind::postgres(rendered, values).fetch(&mut **tx);
-                while let Some(row) = rows.try_next().await.map_err(|e| mapped(verb, e))? {
-                    take(&Row { verb, row: RowOf::Postgres(row) })?;
-                }
-                drop(rows);
+                take_each(verb, bind::postgres(rendered, values).fetch(&mut **tx), RowOf::Postgres, take).await?;
                 tx.answered(sql)
             }
             Self::Sqlite(tx) => {
-                let mut rows = bind::sqlite(rendered, values).fetch(&mut **tx);
-                while let Some(row) = rows.try_next().await.map_err(|e| mapped(verb, e))? {
-                    take(&Row { verb, row: RowOf::Sqlite(row) })?;
-                }
-                drop(rows);
+                take_each(verb, bind::sqlite(rendered, values).fetch(&mut **tx), RowOf::Sqlite, take).await?;
                 tx.answered(sql)
             }
         }
