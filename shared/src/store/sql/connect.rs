@@ -23,8 +23,6 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 3;
 const STATEMENTS_CACHED: usize = 300;
-/// Rows that SQLite's thread may be ahead of who decides them: those of a micro-batch, so that it does not sleep and wake at each.
-const SQLITE_ROWS_AHEAD: usize = 1_000;
 const CONNECT: &str = "connect";
 
 /// What a store is opened with.
@@ -114,7 +112,6 @@ pub(super) fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(false)
         .statement_cache_capacity(STATEMENTS_CACHED)
-        .row_buffer_size(SQLITE_ROWS_AHEAD)
         .disable_statement_logging())
 }
 
